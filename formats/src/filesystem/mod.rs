@@ -1,0 +1,51 @@
+//! Filesystems: from a [`Tree`] to the bytes of a partition.
+
+use uuid::Uuid;
+
+use crate::{
+    Result,
+    sparse::Sparse,
+    tree::{Time, Tree},
+};
+
+/// What makes one filesystem distinct from another of the same content.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Filesystem UUID. FAT uses its first four bytes as the volume id.
+    pub uuid: Uuid,
+    /// Volume label; each filesystem has its own limit.
+    pub label: String,
+    /// Creation time; also stands for every "last written" and "last checked" time.
+    pub time: Time,
+    /// Bytes per sector of the disk: 512 or 4096.
+    pub sector_size: u32,
+    /// Where the partition starts on its disk, in bytes. FAT records it.
+    pub offset: u64,
+}
+
+/// A kind of filesystem. Pure: no clock, no randomness, no I/O but reading content.
+pub trait Filesystem: Sync {
+    /// The name users write ("ext4").
+    fn name(&self) -> &'static str;
+
+    /// Smallest size in bytes that [`Filesystem::mkfs`] accepts for this tree. Reads no file data.
+    ///
+    /// # Errors
+    /// [`crate::Error::Limit`] and [`crate::Error::Unsupported`] for what the filesystem cannot hold.
+    fn min_size(&self, tree: &Tree, identity: &Identity) -> Result<u64>;
+
+    /// A filesystem of exactly `size` bytes that holds `tree`.
+    ///
+    /// # Errors
+    /// As [`Filesystem::min_size`], and [`crate::Error::TooSmall`].
+    fn mkfs(&self, tree: &Tree, identity: &Identity, size: u64) -> Result<Sparse>;
+}
+
+/// Every filesystem there is, in the order help texts show them.
+pub static FILESYSTEMS: &[&dyn Filesystem] = &[];
+
+/// The filesystem of that name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static dyn Filesystem> {
+    FILESYSTEMS.iter().copied().find(|filesystem| filesystem.name() == name)
+}

@@ -1,0 +1,1 @@
+//! Partition tables: the sectors before and after the partitions.

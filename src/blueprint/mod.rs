@@ -1,0 +1,1 @@
+//! The typed blueprint: what users ask of the system on the disk.

@@ -1,0 +1,1 @@
+//! What firmware starts: found in the image, laid out on ESP and /boot.

@@ -1,0 +1,1 @@
+//! The ostree repository, deployment and sysroot, laid down offline.

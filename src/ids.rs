@@ -1,0 +1,1 @@
+//! Every uuid, salt and time of a build, derived from one seed.

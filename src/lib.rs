@@ -1,0 +1,16 @@
+//! Bootable OCI images to disks, without privileges.
+//!
+//! A reference becomes an [`source::OciImage`], its layers one tree
+//! ([`merge`]), the tree becomes volumes ([`deploy`]), the volumes get places
+//! ([`plan`]), filesystems and a partition table make one sparse virtual disk,
+//! and every requested format writes that disk out once.
+
+pub mod blueprint;
+pub mod cli;
+pub mod deploy;
+pub mod ids;
+pub mod merge;
+pub mod output;
+pub mod plan;
+pub mod progress;
+pub mod source;

@@ -1,0 +1,3 @@
+//! The command `diskwright`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Layers to one tree: whiteouts, opaque directories, hard links.

@@ -1,0 +1,1 @@
+//! Files that appear under their names only when they are complete.

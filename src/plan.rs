@@ -1,0 +1,1 @@
+//! Sizes, offsets, order, growth: arithmetic on numbers only.
