@@ -180,7 +180,7 @@ impl Sysroot<'_> {
 
     /// The files of the deployment that are not in the commit.
     fn own_files(&self, tree: &mut Tree, repo: &Repo, commit: NodeId, deployment: Deployment) -> Result<()> {
-        let image = cfs::image(tree, commit, repo).context("writing .ostree.cfs")?;
+        let image = cfs::image(tree, commit, repo, None).context("writing .ostree.cfs")?;
         let image = tree.add_file(Meta { mtime: self.ids.time(), ..Meta::root(0o644) }, Sparse::from_bytes(image));
         tree.link(deployment.root, *b".ostree.cfs", image);
         if let Some(fstab) = self.fstab {
