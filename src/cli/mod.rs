@@ -95,7 +95,7 @@ pub enum Format {
 #[command(next_help_heading = "Image")]
 pub struct ImageArgs {
     /// The image: a registry reference, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE", help_heading = None)]
     pub reference: String,
     /// Architecture, of an image that has several [default: this machine's]
     #[arg(long, value_name = "ARCH")]
@@ -152,7 +152,7 @@ impl InspectArgs {
 
 /// Arguments of `build`.
 #[derive(Args, Debug)]
-#[command(after_long_help = text::build_examples())]
+#[command(after_help = text::names(), after_long_help = text::build_examples())]
 pub struct BuildArgs {
     /// Which image.
     #[command(flatten)]
@@ -172,9 +172,9 @@ pub struct BuildArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Output")]
 pub struct OutArgs {
-    /// Disk format; repeat it, or separate with commas, for several from one run
+    /// Disk format (listed below); repeat it, or separate with commas, for several from one run
     #[arg(short = 't', long = "type", value_name = "TYPE", value_delimiter = ',',
-          default_value = "qcow2", value_parser = values::types())]
+          default_value = "qcow2", value_parser = values::types(), hide_possible_values = true)]
     pub types: Vec<String>,
     /// Directory for the disks; each format has its own path below it
     #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
@@ -194,8 +194,8 @@ pub struct SystemArgs {
     /// Blueprint: what to set up on the disk
     #[arg(short, long, alias = "config", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub blueprint: Option<PathBuf>,
-    /// Filesystem of the root volume [default: what the image declares]
-    #[arg(long, value_name = "FILESYSTEM", value_parser = values::filesystems())]
+    /// Filesystem of the root volume (listed below) [default: what the image declares]
+    #[arg(long, value_name = "FILESYSTEM", value_parser = values::filesystems(), hide_possible_values = true)]
     pub rootfs: Option<String>,
     /// Size of the disk: 10GiB; +5GiB for the content and so much free space; or `fit`
     #[arg(long, value_name = "SIZE", value_parser = values::size_wish)]

@@ -49,6 +49,17 @@ pub(super) fn build_examples() -> String {
     text + EXIT_CODES
 }
 
+/// What `diskwright build -h` adds.
+pub(super) fn names() -> String {
+    let types: Vec<_> = WRITERS.iter().map(|writer| writer.spec().name).collect();
+    let filesystems: Vec<_> = root_filesystems().collect();
+    format!(
+        "Types: {}\nFilesystems: {}\n`diskwright build --help` shows examples and exit codes",
+        types.join(", "),
+        filesystems.join(", ")
+    )
+}
+
 fn formats() -> String {
     let mut text = String::from("Types (--type), and the file each makes:\n");
     for spec in WRITERS.iter().map(|writer| writer.spec()) {

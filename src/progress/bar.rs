@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use diskwright_formats::writer;
+use diskwright_formats::writer::Progress as Advance;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{End, Progress, Watcher, bytes, failure, seconds};
@@ -52,7 +52,7 @@ fn finished(bar: &ProgressBar) -> String {
     }
 }
 
-impl writer::Progress for Bars {
+impl Advance for Bars {
     fn advance(&self, bytes: u64) {
         if let Some(bar) = &*self.running.lock().unwrap_or_else(PoisonError::into_inner) {
             bar.inc(bytes);

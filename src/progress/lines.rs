@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diskwright_formats::writer;
+use diskwright_formats::writer::Progress as Advance;
 use serde_json::{Value, json};
 
 use super::{End, Level, Progress, Watcher, bytes, failure, seconds};
@@ -109,7 +109,7 @@ impl<W: Write + Send> Lines<W> {
     }
 }
 
-impl<W: Write + Send> writer::Progress for Lines<W> {
+impl<W: Write + Send> Advance for Lines<W> {
     fn advance(&self, bytes: u64) {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if self.is_due()
