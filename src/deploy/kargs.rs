@@ -2,11 +2,11 @@
 
 /// Arguments in order, without exact duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KernelArguments(Vec<String>);
+pub(super) struct KernelArguments(Vec<String>);
 
 impl KernelArguments {
     /// Appends what is not there yet; the same key with another value is kept.
-    pub fn extend<I: IntoIterator<Item = S>, S: Into<String>>(&mut self, arguments: I) {
+    pub(super) fn extend<I: IntoIterator<Item = S>, S: Into<String>>(&mut self, arguments: I) {
         for argument in arguments {
             let argument = argument.into();
             if !self.0.contains(&argument) {
@@ -16,7 +16,7 @@ impl KernelArguments {
     }
 
     /// Takes away `key` (with any value) or `key=value` (exactly).
-    pub fn delete(&mut self, what: &str) {
+    pub(super) fn delete(&mut self, what: &str) {
         let key = |argument: &str| argument.split_once('=').map_or(argument, |(key, _)| key) == what;
         if what.contains('=') {
             self.0.retain(|argument| argument != what);
