@@ -2,9 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Result;
+use diskwright_formats::tree::Kind;
 use serde::Serialize;
 
-use crate::{build::CacheWish, progress::Progress};
+use crate::{
+    build::{CacheWish, fetch_and_merge, image_config, parse_reference},
+    deploy::{
+        arch::Arch,
+        bootloader, content_bytes,
+        install_config::InstallConfig,
+        rootfs::Rootfs,
+        system::{self, OsRelease},
+    },
+    progress::Progress,
+    source::{self, Layer},
+};
 
 /// What is to be looked at.
 #[derive(Clone, Debug)]
@@ -89,6 +102,57 @@ pub struct InspectedLayer {
 ///
 /// # Errors
 /// Anything a stage reports; an [`crate::ErrorKind`] in the chain says whose fault it is.
-pub fn inspect(_request: &InspectRequest, _progress: &dyn Progress) -> anyhow::Result<Inspection> {
-    anyhow::bail!("not wired yet")
+pub fn inspect(request: &InspectRequest, progress: &dyn Progress) -> Result<Inspection> {
+    let reference = parse_reference(&request.reference)?;
+    let options = source::Options {
+        target_arch: request.target_arch.clone(),
+        tls_verify: request.tls_verify,
+        cache: request.cache.clone().into(),
+        spool_dir: request.spool_dir.clone(),
+    };
+    let (image, merged) = fetch_and_merge(&reference, &options, progress)?;
+    let config = image_config(&image)?;
+    let rootfs = Rootfs { tree: &merged.tree, root: merged.tree.root() };
+    let arch = Arch::from_oci(config.architecture());
+    let install = InstallConfig::read(&rootfs, arch.as_ref().map_or("", |arch| arch.rust()))?;
+    Ok(Inspection {
+        reference: image.reference.clone(),
+        manifest_digest: image.manifest_digest.clone(),
+        arch: config.architecture().to_owned(),
+        os: OsRelease::read(&rootfs)?.get("PRETTY_NAME").map(str::to_owned),
+        kernels: kernels(&rootfs),
+        bootloaders: arch.map(|arch| bootloaders(&rootfs, arch)).unwrap_or_default(),
+        selinux: system::selinux_mode(&rootfs)?,
+        default_filesystem: install.root_filesystem().map(str::to_owned),
+        prepare_root: rootfs.read_text("usr/lib/ostree/prepare-root.conf")?,
+        labels: config.labels,
+        compressed_bytes: image.layers.iter().map(|layer| layer.size).sum(),
+        unpacked_bytes: content_bytes(&merged.tree),
+        layers: image.layers.iter().map(inspected_layer).collect(),
+    })
+}
+
+fn inspected_layer(layer: &Layer) -> InspectedLayer {
+    let Layer { digest, size, tar_len, .. } = layer;
+    InspectedLayer { digest: digest.clone(), compressed_bytes: *size, unpacked_bytes: *tar_len }
+}
+
+/// All kernels, also where a build would refuse the image for having several.
+fn kernels(rootfs: &Rootfs<'_>) -> Vec<Kernel> {
+    let length = |path: &str| match rootfs.lookup(path).map(|id| &rootfs.tree.node(id).kind) {
+        Some(Kind::File(content)) => Some(content.len()),
+        _ => None,
+    };
+    let kernel = |(name, _): (&[u8], _)| {
+        let version = String::from_utf8_lossy(name).into_owned();
+        let path = format!("usr/lib/modules/{version}/vmlinuz");
+        let initramfs_size = length(&format!("usr/lib/modules/{version}/initramfs.img"));
+        Some(Kernel { size: length(&path)?, version, path, initramfs_size })
+    };
+    rootfs.list("usr/lib/modules").into_iter().filter_map(kernel).collect()
+}
+
+fn bootloaders(rootfs: &Rootfs<'_>, arch: Arch) -> Vec<Bootloader> {
+    let places = bootloader::places(rootfs, arch).into_iter();
+    places.map(|place| Bootloader { name: place.name().to_owned(), path: place.path().to_owned() }).collect()
 }

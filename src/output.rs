@@ -70,6 +70,22 @@ impl OutputFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Its length now, in bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Whether nothing is in it yet.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
 }
 
 impl Output for OutputFile {

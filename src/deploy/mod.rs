@@ -247,7 +247,8 @@ fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
 }
 
 /// Bytes of all regular files below the root, each name counted.
-fn content_bytes(tree: &Tree) -> u64 {
+#[must_use]
+pub fn content_bytes(tree: &Tree) -> u64 {
     let size = |(_, id): (Vec<u8>, NodeId)| match &tree.node(id).kind {
         Kind::File(content) => content.len(),
         _ => 0,

@@ -122,12 +122,26 @@ fn unquote(value: &str) -> String {
     out
 }
 
+/// Where SELinux is configured in an image.
+fn selinux_base(rootfs: &Rootfs<'_>) -> &'static str {
+    if rootfs.is_directory("etc/selinux") { "etc/selinux" } else { "usr/etc/selinux" }
+}
+
+/// `SELINUX=` of the configuration, if there is one.
+///
+/// # Errors
+/// A configuration that is not text.
+pub fn selinux_mode(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
+    let text = rootfs.read_text(&format!("{}/config", selinux_base(rootfs)))?;
+    Ok(text.and_then(|text| OsRelease::parse(&text).get("SELINUX").map(str::to_owned)))
+}
+
 /// The directory of an enabled SELinux policy ("etc/selinux/targeted"), if the image has one.
 ///
 /// # Errors
 /// A configuration that is not text.
 pub fn selinux_policy(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
-    let base = if rootfs.is_directory("etc/selinux") { "etc/selinux" } else { "usr/etc/selinux" };
+    let base = selinux_base(rootfs);
     let Some(text) = rootfs.read_text(&format!("{base}/config"))? else { return Ok(None) };
     let config = OsRelease::parse(&text);
     let enabled = matches!(config.get("SELINUX"), Some("enforcing" | "permissive"));

@@ -50,6 +50,16 @@ impl Place {
         }
     }
 
+    /// What kind of arrangement it is.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Components | Self::Bootupd => "bootupd",
+            Self::Debian => "shim and GRUB",
+            Self::BootEfi => "EFI system partition",
+        }
+    }
+
     fn files(self, rootfs: &Rootfs<'_>, arch: Arch) -> Vec<EspFile> {
         match self {
             Self::Components => components(rootfs),
