@@ -76,7 +76,8 @@ fn user_fault(user: &User) -> Option<Fault> {
     let home = || place_fault(user.home.as_deref()?).map(|why| field("home", why));
     let shell = || place_fault(user.shell.as_deref()?).map(|why| field("shell", why));
     let groups = || {
-        let fault = |(i, group): (usize, &String)| Some(Fault::new(name_fault(group)?).inside(i).inside("groups"));
+        let fault =
+            |(i, group): (usize, &String)| Some(Fault::new(name_fault(group)?).inside(i).inside("groups"));
         user.groups.iter().enumerate().find_map(fault)
     };
     let fault = name().or_else(description).or_else(password).or_else(key).or_else(home);
@@ -236,7 +237,9 @@ fn path_fault(path: &str) -> Option<String> {
     rest.split('/').find_map(|part| match part {
         "" if rest.is_empty() => Some("the root directory cannot be meant".to_owned()),
         "" => Some(format!("{} has a slash too many", quoted(path))),
-        "." | ".." => Some(format!("{} has a part {}; write the path without it", quoted(path), quoted(part))),
+        "." | ".." => {
+            Some(format!("{} has a part {}; write the path without it", quoted(path), quoted(part)))
+        }
         _ if part.len() > FILE_NAME_MAX => Some(format!("a name of it is longer than {FILE_NAME_MAX} bytes")),
         _ => None,
     })

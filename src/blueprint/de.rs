@@ -12,7 +12,7 @@ use serde::{
 };
 
 use super::{
-    error::{Fault, quoted},
+    error::Fault,
     node::{Key, Kind, Node},
 };
 
@@ -54,18 +54,18 @@ impl<'de> Input<'de> {
     /// The fault of a value of the wrong type.
     fn expected(self, what: &str) -> Fault {
         let node = self.0;
-        let (found, hint) = match &node.kind {
-            Kind::Null => ("nothing".to_owned(), None),
-            Kind::Bool(value) => (format!("the truth value {value}"), Some(value.to_string())),
-            Kind::Number(text) => (format!("the number {text}"), Some(text.clone())),
-            Kind::Text(_) => ("a string".to_owned(), None),
-            Kind::List(_) => ("a list".to_owned(), None),
-            Kind::Table(_) => ("a table of keys".to_owned(), None),
+        let found = match &node.kind {
+            Kind::Null => "nothing",
+            Kind::Bool(_) => "a truth value",
+            Kind::Number(_) => "a number",
+            Kind::Text(_) => "a string",
+            Kind::List(_) => "a list",
+            Kind::Table(_) => "a table of keys",
         };
         let fault = Fault::new(format!("expected {what}, found {found}")).at(node.span);
-        match hint.filter(|_| what == "a string") {
-            Some(text) => fault.hint(format!("put it in quotes: {}", quoted(&text))),
-            None => fault,
+        match node.kind {
+            Kind::Bool(_) | Kind::Number(_) if what == "a string" => fault.hint("put it in quotes"),
+            _ => fault,
         }
     }
 

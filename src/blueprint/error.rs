@@ -58,7 +58,14 @@ impl fmt::Display for Error {
         write!(f, " {message}")?;
         let margin = span.map_or(1, |span| span.line.to_string().len());
         if let Some(span) = span {
-            write!(f, "\n{:margin$} |\n{} | {line}\n{:margin$} | {}", "", span.line, "", carets(line, *span))?;
+            write!(
+                f,
+                "\n{:margin$} |\n{} | {line}\n{:margin$} | {}",
+                "",
+                span.line,
+                "",
+                carets(line, *span)
+            )?;
         }
         match hint {
             Some(hint) => write!(f, "\n{:margin$} = {hint}", ""),
@@ -84,11 +91,20 @@ pub(super) struct Fault {
     hint: Option<String>,
     /// The keys allowed beside the one that is unknown.
     allowed: Option<&'static [&'static str]>,
+    /// Whether the span is the key and not its value.
+    on_key: bool,
 }
 
 impl Fault {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { steps: Vec::new(), span: None, message: message.into(), hint: None, allowed: None }
+        Self {
+            steps: Vec::new(),
+            span: None,
+            message: message.into(),
+            hint: None,
+            allowed: None,
+            on_key: false,
+        }
     }
 
     /// A fault of the value at `path`.
@@ -96,8 +112,13 @@ impl Fault {
         Self { steps: path.into_iter().rev().collect(), ..Self::new(message) }
     }
 
+    /// A fault of the key itself.
+    pub(super) fn of_key(key: &str, message: impl Into<String>) -> Self {
+        Self { on_key: true, ..Self::of(vec![key.into()], message) }
+    }
+
     pub(super) fn unknown_key(key: &str, allowed: &'static [&'static str]) -> Self {
-        Self { allowed: Some(allowed), ..Self::of(vec![key.into()], "unknown key") }
+        Self { allowed: Some(allowed), ..Self::of_key(key, "unknown key") }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -141,7 +162,7 @@ impl Fault {
         let path = self.path();
         let line = self.span.and_then(|span| text.lines().nth(span.line - 1)).unwrap_or_default();
         let line = match self.span {
-            Some(span) if is_secret(&path) => without_value(line, span),
+            Some(span) if is_secret(&path) => without_value(line, span, self.on_key),
             _ => line.to_owned(),
         };
         let line = line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
@@ -162,15 +183,11 @@ fn is_secret(path: &[Step]) -> bool {
     matches!(path.last(), Some(Step::Key(key)) if strsim::osa_distance(&key.to_lowercase(), "password") <= DISTANCE)
 }
 
-/// The line up to the value that the span starts, or that the key in the span has.
-fn without_value(line: &str, span: Span) -> String {
-    let mut shown: String = line.chars().take(span.column - 1).collect();
-    let rest: String = line.chars().skip(span.column - 1).take(span.width).collect();
-    if !shown.contains(':') {
-        shown.push_str(&rest);
-        shown.push(':');
-    }
-    shown + " ..."
+/// The line up to the value, which the span holds or, if the span is the key, follows.
+fn without_value(line: &str, span: Span, on_key: bool) -> String {
+    let shown = span.column - 1 + if on_key { span.width } else { 0 };
+    let mark = if on_key { ": ..." } else { "..." };
+    line.chars().take(shown).chain(mark.chars()).collect()
 }
 
 /// A value for use in a message, quoted and cut.

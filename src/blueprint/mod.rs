@@ -18,11 +18,14 @@ mod error;
 mod kernel;
 mod node;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod types;
 mod yaml;
 
 use serde::Deserialize as _;
 
+pub(crate) use check::etc_fault;
 pub use error::Error;
 pub use types::{Blueprint, Customizations, File, Kernel, Mode, Owner, User};
 
@@ -39,7 +42,9 @@ impl Blueprint {
     /// error displays the whole explanation: file, line, column, field, the
     /// offending line and a hint.
     pub fn from_yaml(text: &str, file_name: &str) -> Result<Self, Error> {
-        yaml::parse(text).and_then(|node| Self::from_node(&node)).map_err(|fault| fault.explain(text, file_name))
+        yaml::parse(text)
+            .and_then(|node| Self::from_node(&node))
+            .map_err(|fault| fault.explain(text, file_name))
     }
 
     /// The arguments of `customizations.kernel.append`, in order. Spaces

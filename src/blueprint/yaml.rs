@@ -66,7 +66,9 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Marks), ScanError>>> Reader<P> {
             return Err(Fault::new(format!("nested deeper than {DEEPEST} levels")).at(span));
         }
         let kind = match event {
-            Event::Scalar(.., Some(_)) | Event::SequenceStart(.., Some(_)) | Event::MappingStart(.., Some(_)) => {
+            Event::Scalar(.., Some(_))
+            | Event::SequenceStart(.., Some(_))
+            | Event::MappingStart(.., Some(_)) => {
                 return Err(Fault::new("tags are not supported").at(span));
             }
             Event::Scalar(text, ScalarStyle::Plain, ..) => plain(&text),
@@ -101,7 +103,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Marks), ScanError>>> Reader<P> {
             };
             if let Some((first, _)) = entries.iter().find(|(other, _)| other.name == key.name) {
                 let message = format!("given twice; first on line {}", first.span.line);
-                return Err(Fault::of(vec![key.name.as_str().into()], message).at(key.span));
+                return Err(Fault::of_key(&key.name, message).at(key.span));
             }
             let event = self.next()?;
             let value = self.node(event, depth + 1).map_err(|fault| fault.inside(key.name.as_str()))?;

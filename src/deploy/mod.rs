@@ -131,7 +131,7 @@ pub fn deploy(
         ids,
     };
     let LaidDown { root, boot, entry } = sysroot.lay_down(&mut tree, imported, |tree, deployment, etc, var| {
-        customize::apply(tree, &customize::System { deployment, etc, var }, wishes.blueprint, ids.bytes("accounts"), ids.time())
+        customize::apply(tree, &customize::System { deployment, etc, var }, wishes.blueprint, ids.time(), &ids.bytes("accounts"))
     })?;
     let skip_boot_uuid = system.install.bootupd.skip_boot_uuid.unwrap_or(false);
     let facts = Facts { boot_uuid: uuids.boot, separate_boot: true, entry: &entry, time: ids.time(), skip_boot_uuid };
