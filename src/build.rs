@@ -271,7 +271,7 @@ fn deploy_volumes(
         target: request.target_imgref.as_deref().unwrap_or(&reference),
         blueprint: &asked.blueprint,
     };
-    deploy::deploy(&config, merged.tree, &merged.layers, &wishes, ids, progress).context(ErrorKind::Input)
+    deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
 }
 
 /// Places the volumes, makes their filesystems and puts them on one disk.

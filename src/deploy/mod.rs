@@ -18,7 +18,7 @@ use diskwright_formats::{
 };
 use uuid::{Uuid, uuid};
 
-use crate::{blueprint::Blueprint, error::Hint, ids::Ids, progress::Progress};
+use crate::{blueprint::Blueprint, error::Hint, ids::Ids, merge::Merged, progress::Progress};
 use arch::Arch;
 use bootloader::{Bootloader, Facts};
 use image::ImageConfig;
@@ -98,28 +98,29 @@ pub struct Content {
 /// An image that cannot boot or cannot be expressed; the text says what is missing and where it was sought.
 pub fn deploy(
     image: &ImageConfig,
-    mut tree: Tree,
-    layers: &[NodeId],
+    mut merged: Merged,
     wishes: &Wishes<'_>,
     ids: &Ids,
     progress: &dyn Progress,
 ) -> Result<Vec<Volume>> {
-    let system = System::examine(image, &tree, wishes)?;
+    let system = System::examine(image, &merged.tree, wishes)?;
     progress.note(&format!("bootloader: {}", system.bootloader.describe()));
     if !system.target.is_registry() {
         let target = system.target.image_reference();
         progress.note(&format!("machines will look for updates at {target}; --target-imgref names a registry instead"));
     }
     let uuids = Uuids::new(ids);
-    let arguments = system.kernel_arguments(&tree, wishes, &uuids)?;
+    let arguments = system.kernel_arguments(&merged.tree, wishes, &uuids)?;
     let fstab = uuids.fstab();
-    let image_root = tree.root();
-    let content_bytes = content_bytes(&tree);
+    let image_root = merged.tree.root();
+    let content_bytes = content_bytes(&merged.tree);
     let config = RepoConfig {
         bls_append_except_default: system.install.ostree.bls_append_except_default.clone(),
         ..RepoConfig::default()
     };
-    let imported = ostree::import(&mut tree, layers, image, &system.target, config, ids, progress)?;
+    let imported =
+        ostree::import(&mut merged, image, &system.target, config, system.all_paths, ids, progress)?;
+    let mut tree = merged.tree;
     let sysroot = Sysroot {
         image,
         target: &system.target,
@@ -173,6 +174,8 @@ struct System {
     install: InstallConfig,
     bootloader: Bootloader,
     target: Target,
+    /// Content outside /usr, /etc and /var shows on the deployed system.
+    all_paths: bool,
 }
 
 impl System {
@@ -193,7 +196,8 @@ impl System {
         let target = Target::parse(wishes.target, install.enforce_container_sigpolicy.unwrap_or(false))?;
         let kernel = Kernel::find(&rootfs)?;
         let bootloader = Bootloader::find(&rootfs, arch, &os)?;
-        Ok(Self { os, kernel, install, bootloader, target })
+        let all_paths = system::composefs_mode(&rootfs)? != "no";
+        Ok(Self { os, kernel, install, bootloader, target, all_paths })
     }
 
     fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<String> {
