@@ -1,5 +1,7 @@
 //! The command as its users meet it: exit codes, help, messages, streams.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     fs::File,
     io::Write,
@@ -179,7 +181,8 @@ fn flags_mean_what_they_say() {
 
 #[test]
 fn flags_without_meaning_are_noticed_in_one_line_each() {
-    let dead = ["--local", "--store=/s", "--rpmmd=/r", "--use-librepo", "--build-container=c", "--in-vm"];
+    let dead =
+        ["--local", "--store=/s", "--rpmmd=/r", "--use-librepo=True", "--build-container=c", "--in-vm"];
     let line: Vec<_> = dead.iter().copied().chain(["oci:/nonexistent/layout"]).collect();
     let output = diskwright(&line);
     assert_ne!(output.status.code(), Some(2), "{}", err(&output));

@@ -1,6 +1,8 @@
 //! Outputs are whole or absent, whatever kills the process. A child (this test program again) writes
 //! and waits; the parent kills it and looks.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     env,
     io::{BufRead, BufReader},
