@@ -10,7 +10,8 @@
 //!
 //! File objects are nodes of the arena that also holds the trees they came
 //! from, so a deployment that uses [`Repo::object`] shares its inodes with
-//! the repository, as a checkout by hard links does. Source: ostree's
+//! the repository, as a checkout by hard links does. Extended attributes with
+//! an empty value are left out, because libostree does not see them. Source: ostree's
 //! `ostree-repo.c` and manual. Left out: archive and bare-user modes,
 //! summaries, deltas, signatures.
 
@@ -31,7 +32,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     checksum::Checksum,
-    object::{Commit, DirMeta, DirTree, ObjectKind, TreeIds, Variant, file_header},
+    object::{Commit, DirMeta, DirTree, ObjectKind, TreeIds, Variant, file_header, visible_xattrs},
     refs::validate_ref,
 };
 
@@ -177,6 +178,7 @@ impl Repo {
         let mut node = tree.node(like).clone();
         node.meta.mtime = Time::default();
         node.meta.immutable = false;
+        node.meta.xattrs = visible_xattrs(&node.meta.xattrs);
         if matches!(node.kind, Kind::Symlink(_)) {
             node.meta.mode = SYMLINK_MODE;
         }
@@ -215,7 +217,7 @@ impl Repo {
             }
         }
         let meta = &tree.node(dir).meta;
-        let xattrs = Arc::clone(&meta.xattrs);
+        let xattrs = visible_xattrs(&meta.xattrs);
         let dirmeta = DirMeta { uid: meta.uid, gid: meta.gid, mode: meta.mode, xattrs };
         let dirtree = self.add_object(ObjectKind::DirTree, listing.encode());
         Ok(TreeIds { dirtree, dirmeta: self.add_object(ObjectKind::DirMeta, dirmeta.encode()) })
@@ -335,6 +337,7 @@ impl Repo {
 /// The checksum of a regular file or symbolic link.
 fn hash_file(node: &Node, buffer: &mut [u8], progress: &dyn Progress) -> anyhow::Result<Checksum> {
     let Meta { uid, gid, xattrs, .. } = &node.meta;
+    let xattrs = &visible_xattrs(xattrs);
     match &node.kind {
         Kind::Symlink(target) => {
             let mode = S_IFLNK | u32::from(SYMLINK_MODE);

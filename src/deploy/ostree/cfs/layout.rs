@@ -68,8 +68,6 @@ pub(super) struct Layout {
     pub(super) places: Vec<Place>,
     /// Where the shared attributes are.
     pub(super) shared_offset: usize,
-    /// First block of data.
-    pub(super) first_block: usize,
     /// The block after the last.
     pub(super) end_block: usize,
 }
@@ -84,14 +82,13 @@ impl Layout {
             places.push(place);
         }
         let shared_offset = at.next_multiple_of(SLOT);
-        let first_block = (shared_offset + xattrs.shared.len()).div_ceil(BLOCK);
-        let mut end_block = first_block;
+        let mut end_block = (shared_offset + xattrs.shared.len()).div_ceil(BLOCK);
         for place in places.iter_mut().filter(|place| place.block_count > 0) {
             place.block = end_block;
             end_block += place.block_count;
         }
         ensure!(u32::try_from(end_block).is_ok(), "composefs image of over 16 TiB");
-        Ok(Self { places, shared_offset, first_block, end_block })
+        Ok(Self { places, shared_offset, end_block })
     }
 }
 
@@ -99,6 +96,7 @@ impl Layout {
 fn place(inodes: &[Inode<'_>], index: usize, xattrs: &Table<'_>, at: usize) -> anyhow::Result<Place> {
     let inode = &inodes[index];
     let xattr_len = xattrs.inline_len(&inode.xattrs);
+    ensure!(inode.xattrs.len() <= usize::from(u8::MAX), "over 255 extended attributes");
     ensure!(xattr_len / 4 < usize::from(u16::MAX), "over 256 KiB of extended attributes");
     let (block_count, tail_len) = match inode.content {
         Content::Directory => directory_len(inodes, index),
@@ -178,7 +176,6 @@ pub(super) const fn entry_len(name: &[u8]) -> usize {
 /// Names and inodes of a directory with `.` and `..`, sorted by bytes.
 pub(super) fn entries<'a>(inodes: &'a [Inode<'a>], index: usize) -> impl Iterator<Item = (&'a [u8], usize)> {
     let inode = &inodes[index];
-    // "." is the first name that starts with a dot: it splits the children in two.
     let name = |child: usize| &*inodes[child].name;
     let before = inode.children.clone().filter(move |&child| name(child) < b".");
     let between = inode.children.clone().filter(move |&child| name(child) > b"." && name(child) < b"..");

@@ -225,7 +225,8 @@ impl<'a> Builder<'a> {
 
     /// The node's own attributes with overlayfs' escaped, and those that overlayfs needs.
     fn node_xattrs(&mut self, id: NodeId, content: Content<'_>, is_root: bool) -> anyhow::Result<Vec<u32>> {
-        let own = self.tree.node(id).meta.xattrs.iter();
+        // Attributes without a value are not part of the commit, hence not of its image.
+        let own = self.tree.node(id).meta.xattrs.iter().filter(|(_, value)| !value.is_empty());
         let mut xattrs: Vec<_> =
             own.map(|(name, value)| Attribute { name: escape(name), value: Cow::from(&**value) }).collect();
         if is_root {
