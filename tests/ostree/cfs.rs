@@ -322,6 +322,25 @@ fn ostree_makes_the_same_image_of_the_same_commit() {
 }
 
 #[test]
+fn what_an_image_cannot_hold_is_refused_with_its_path() {
+    let refused = |name: &str, kind: Kind| {
+        let mut tree = tree();
+        let root = tree.root();
+        let usr = directory(&mut tree, root, "usr");
+        let node = text(&mut tree, usr, name, "");
+        tree.node_mut(node).kind = kind;
+        let error = cfs::image(&tree, root, &Repo::new(RepoConfig::default()), None).unwrap_err();
+        format!("{error:#}")
+    };
+    let file = |len| Kind::File(Sparse::new(len));
+    assert_eq!(refused("f", file(1)), "/usr/f: a file that was not hashed");
+    assert_eq!(refused("f", file((1 << 43) + 1)), "/usr/f: file of over 8 TiB");
+    assert!(refused("null", Kind::CharDevice(1, 3)).starts_with("/usr/null: "));
+    assert!(refused("link", Kind::Symlink(vec![b'x'; 4096].into())).starts_with("/usr/link: "));
+    assert!(refused(&"n".repeat(256), file(0)).ends_with("name of over 255 bytes"));
+}
+
+#[test]
 fn the_judge_says_no_to_a_changed_image() {
     let tree = random(9, 50);
     let repo = hashed(&tree);

@@ -208,19 +208,21 @@ fn what_ostree_cannot_store_is_refused_with_its_path() {
     assert!(refused(b"\xff", Kind::Symlink((*b"x").into())).starts_with("/usr/\\xff: "));
 }
 
-/// Reads every metadata object of a judge's repository, and checks one tree out by hand.
+/// Imports every object of a judge's repository, then takes the tree out again.
 #[test]
 fn the_readers_understand_ostree_and_refuse_a_flipped_byte() {
     let work = tempfile::tempdir().unwrap();
-    let (theirs, checksum) = judges_repo(&corpus::edges(), work.path());
+    let mut tree = corpus::edges();
+    let (theirs, checksum) = judges_repo(&tree, work.path());
     let mut repo = Repo::new(RepoConfig::default());
-    for (name, bytes) in objects(&theirs) {
+    repo.hash_files(&tree, tree.root(), &()).unwrap();
+    for (_, id) in tree.walk().filter(|(_, id)| tree.children(*id).is_none()) {
+        repo.add_file(id).unwrap();
+    }
+    for (name, bytes) in objects(&theirs).into_iter().filter(|(name, _)| !name.ends_with(".file")) {
         let (checksum, extension) = name.split_once('.').unwrap();
         let kind = ObjectKind::from_extension(extension).unwrap();
         let checksum = checksum.parse().unwrap();
-        if kind == ObjectKind::File {
-            continue;
-        }
         let mut flipped = bytes.clone();
         flipped[0] ^= 1;
         repo.import_object(kind, checksum, flipped).unwrap_err();
@@ -230,7 +232,15 @@ fn the_readers_understand_ostree_and_refuse_a_flipped_byte() {
     let read = Commit::parse(bytes).unwrap();
     assert_eq!((read.timestamp, read.parent), (TIMESTAMP, None));
     assert_eq!(read.get("ostree.manifest").and_then(Variant::as_text), Some("{\"a\":1}"));
-    assert_eq!(read.root, commit(&corpus::edges()).root);
+    let root = read.root;
+    let out = repo.checkout(&mut tree, root).unwrap();
+    let mut again = Repo::new(RepoConfig::default());
+    again.hash_files(&tree, out, &()).unwrap();
+    assert_eq!(again.write_tree(&tree, out).unwrap(), root);
+    let suid = tree.lookup_from(out, "usr/suid").unwrap();
+    assert_eq!(tree.lookup_from(out, "usr/suid-link"), Some(suid));
+    assert_eq!(repo.object(&mut tree, suid), suid);
+    assert!(again.checkout(&mut tree, TreeIds { dirtree: root.dirmeta, ..root }).is_err());
 }
 
 /// What the newer libostree says of refs, parents and large metadata.
