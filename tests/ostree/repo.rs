@@ -208,6 +208,19 @@ fn what_ostree_cannot_store_is_refused_with_its_path() {
     assert!(refused(b"\xff", Kind::Symlink((*b"x").into())).starts_with("/usr/\\xff: "));
 }
 
+#[test]
+fn trees_deeper_than_any_path_are_refused() {
+    let nested = |depth: usize| {
+        let mut tree = Tree::new(Meta::root(0o755));
+        (0..depth).fold(tree.root(), |at, _| corpus::directory(&mut tree, at, "d"));
+        let mut repo = Repo::new(RepoConfig::default());
+        let root = repo.write_tree(&tree, tree.root())?;
+        repo.checkout(&mut tree, root)
+    };
+    nested(2048).unwrap();
+    assert!(nested(2049).unwrap_err().to_string().ends_with("over 2048 directories deep"));
+}
+
 /// Imports every object of a judge's repository, then takes the tree out again.
 #[test]
 fn the_readers_understand_ostree_and_refuse_a_flipped_byte() {
