@@ -20,7 +20,7 @@ use diskwright_formats::{
 use super::{
     IMPORTER_VERSION,
     checksum::Checksum,
-    object::{Commit, DirMeta, DirTree, ObjectKind, TreeIds, parse_xattrs},
+    object::{Commit, ObjectKind, TreeIds, parse_xattrs},
     repo::Repo,
 };
 
@@ -28,8 +28,6 @@ use super::{
 const OBJECTS: &str = "sysroot/ostree/repo/objects";
 /// Names of the attributes of a file object, newest form first.
 const XATTR_SUFFIXES: [&str; 2] = ["-xattrs-link", ".xattrs"];
-/// Deepest directory of a commit.
-const MAX_DEPTH: usize = 1024;
 
 /// The base commit of a chunked image.
 pub(super) struct Base {
@@ -61,7 +59,7 @@ pub(super) fn import(
     }
     let commit = base.context("no commit in the layers of a chunked image")?;
     let bytes = repo.metadata_object(ObjectKind::Commit, commit).context("no commit object")?.to_vec();
-    let root = checkout(tree, repo, Commit::parse(&bytes)?.root, 0)?;
+    let root = repo.checkout(tree, Commit::parse(&bytes)?.root)?;
     if let Some(first) = commits.first_mut() {
         *first = commit;
     }
@@ -122,27 +120,4 @@ fn object_set(tree: &Tree, repo: &mut Repo, set: NodeId, progress: &dyn Progress
         ensure!(found.as_bytes() == &**name, "object {}.file is corrupt: its checksum is {found}", name.escape_ascii());
     }
     repo.write_tree(tree, set)
-}
-
-/// The directory that two metadata objects describe, files shared with the repository.
-fn checkout(tree: &mut Tree, repo: &mut Repo, ids: TreeIds, depth: usize) -> Result<NodeId> {
-    ensure!(depth <= MAX_DEPTH, "directories are nested deeper than {MAX_DEPTH}");
-    let object = |repo: &Repo, kind: ObjectKind, checksum: Checksum| {
-        let bytes = repo.metadata_object(kind, checksum).map(<[u8]>::to_vec);
-        bytes.with_context(|| format!("object {checksum}.{} is missing", kind.extension()))
-    };
-    let DirMeta { uid, gid, mode, xattrs } = DirMeta::parse(&object(repo, ObjectKind::DirMeta, ids.dirmeta)?)?;
-    let directory = tree.add_directory(Meta { uid, gid, xattrs, ..Meta::root(mode) });
-    let bytes = object(repo, ObjectKind::DirTree, ids.dirtree)?;
-    let listing = DirTree::parse(&bytes)?;
-    for (name, checksum) in &listing.files {
-        let node = repo.object_by_checksum(tree, *checksum);
-        let node = node.with_context(|| format!("object {checksum}.file ('{name}') is missing"))?;
-        tree.link(directory, name.as_bytes(), node);
-    }
-    for (name, ids) in &listing.directories {
-        let child = checkout(tree, repo, *ids, depth + 1)?;
-        tree.link(directory, name.as_bytes(), child);
-    }
-    Ok(directory)
 }
