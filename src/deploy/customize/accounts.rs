@@ -98,10 +98,17 @@ impl Table {
 
     /// First ids and lengths of the ranges of subuid and subgid, in order.
     pub(super) fn ranges(&self) -> Vec<(u64, u64)> {
-        let range = |line| Some((self.field(line, 1).parse().ok()?, self.field(line, 2).parse().ok()?));
-        let mut ranges: Vec<_> = (0..self.lines.len()).filter_map(range).collect();
+        let mut ranges: Vec<_> = self.lines.iter().filter_map(|line| range_of(line)).collect();
         ranges.sort_unstable();
         ranges
+    }
+
+    /// Orders subuid or subgid by range, as useradd leaves it; what is no range goes last.
+    pub(super) fn sort_by_range(&mut self) {
+        self.lines.sort_by_cached_key(|line| {
+            let range = range_of(line);
+            (range.is_none(), range, field_of(line, 0).map(str::to_owned))
+        });
     }
 
     fn write(&self, root: &mut Root<'_>, mode: u16) -> Result<()> {
@@ -117,6 +124,10 @@ impl Table {
 
 fn field_of(line: &str, column: usize) -> Option<&str> {
     line.split(':').nth(column)
+}
+
+fn range_of(line: &str) -> Option<(u64, u64)> {
+    Some((field_of(line, 1)?.parse().ok()?, field_of(line, 2)?.parse().ok()?))
 }
 
 /// All account files of the system.
