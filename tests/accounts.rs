@@ -4,11 +4,13 @@
 //! ssh-keygen (openssh-client). All work on a copy below a temporary directory
 //! by their own `-R`, for which the test must be root.
 
+#![expect(clippy::unwrap_used, reason = "test support outside #[test] functions")]
+
 use std::{
     collections::BTreeMap,
     fs,
     io::Write as _,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink},
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -109,7 +111,7 @@ fn image(root: &Path, more: &str) {
         "GROUP=100\nHOME=/home\nINACTIVE=-1\nEXPIRE=\nSHELL=/bin/sh\nSKEL=/etc/skel\n",
     );
     put(root, "etc/skel/.bashrc", 0o644, "PS1='$ '\n");
-    put(root, "etc/skel/.config/deep/x", 0o600, "x\n");
+    put(root, "etc/skel/.netrc", 0o600, "x\n");
     symlink("/etc/skel/.bashrc", root.join("etc/skel/.profile")).unwrap();
     for shell in ["bin/sh", "bin/bash", "sbin/nologin"] {
         put(root, &format!("usr/{shell}"), 0o755, "#!\n");
@@ -170,7 +172,10 @@ fn load(tree: &mut Tree, path: &Path) -> NodeId {
 fn save(tree: &Tree, node: NodeId, path: &Path) {
     let Node { meta, kind } = tree.node(node);
     match kind {
-        Kind::Symlink(target) => return symlink(std::str::from_utf8(target).unwrap(), path).unwrap(),
+        Kind::Symlink(target) => {
+            symlink(std::str::from_utf8(target).unwrap(), path).unwrap();
+            return lchown(path, Some(meta.uid), Some(meta.gid)).unwrap();
+        }
         Kind::File(content) => fs::write(path, content.to_vec().unwrap()).unwrap(),
         Kind::Directory(children) => {
             fs::create_dir_all(path).unwrap();
@@ -336,6 +341,93 @@ fn users_are_what_shadow_utils_makes_without_private_groups() {
 #[test]
 fn users_are_what_shadow_utils_makes_when_the_range_is_nearly_full() {
     compare_with_shadow_utils("USERGROUPS_ENAB yes\nUID_MAX 5001\nGID_MAX 5001");
+}
+
+/// One step of a generator that gives the same numbers at every run.
+fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state >> 33
+}
+
+/// Keys of a user for the blueprint, and the same for useradd.
+fn random_user(state: &mut u64, name: &str) -> (String, Vec<String>) {
+    let (mut keys, mut arguments) = (format!("name: {name}"), vec!["-m".to_owned()]);
+    let choice = |state: &mut u64, values: &[u64]| values[random(state) as usize % values.len()];
+    if random(state).is_multiple_of(3) {
+        let uid = choice(state, &[0, 100, 998, 999, 1000, 1001, 1002, 1005, 1008, 1009, 1010, 60001, 65534]);
+        keys += &format!(", uid: {uid}");
+        arguments.extend(["-u".to_owned(), uid.to_string()]);
+    }
+    if random(state).is_multiple_of(5) {
+        let gid = choice(state, &[4, 12, 100, 1000, 1001]);
+        keys += &format!(", gid: {gid}");
+        arguments.extend(["-g".to_owned(), gid.to_string()]);
+    }
+    if random(state).is_multiple_of(2) {
+        let groups = ["adm", "sudo,users", "adm,taken,sudo", "nosuch"][random(state) as usize % 4];
+        keys += &format!(", groups: [{groups}]");
+        arguments.extend(["-G".to_owned(), groups.to_owned()]);
+    }
+    arguments.push(name.to_owned());
+    (keys, arguments)
+}
+
+#[test]
+fn any_users_are_accepted_or_refused_as_useradd_does() {
+    let (mut state, mut counted) = (5, [0, 0]);
+    for round in 0..8 {
+        let directory = tempfile::tempdir().unwrap();
+        let theirs = directory.path();
+        let last = 1006 + random(&mut state) % 4;
+        let groups = if round % 3 == 0 { "no" } else { "yes" };
+        let counts = 30_000 + random(&mut state) % 70_000;
+        image(
+            theirs,
+            &format!("USERGROUPS_ENAB {groups}\nUID_MAX {last}\nGID_MAX {last}\nSUB_UID_COUNT {counts}"),
+        );
+        let mut ours = Deployment::of(theirs);
+        for name in ["u0", "taken", "u2", "u3", "u4", "u5", "u6", "u7"] {
+            let (keys, arguments) = random_user(&mut state, name);
+            let mut all = vec!["-R", theirs.to_str().unwrap()];
+            all.extend(arguments.iter().map(String::as_str));
+            let output = judge("useradd", "passwd", &all, "");
+            let before = ours.tree.clone();
+            let result = ours.apply(&format!("customizations: {{user: [{{{keys}}}]}}"));
+            let said =
+                format!("{keys}: ours {result:?}, useradd {}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(result.is_ok(), output.status.success(), "{said}");
+            counted[usize::from(result.is_ok())] += 1;
+            if result.is_err() {
+                ours.tree = before;
+            }
+            for file in ACCOUNT_FILES {
+                let text = fs::read_to_string(theirs.join("etc").join(file)).unwrap();
+                assert_eq!(ours.text(ours.system.etc, file), text, "{file}, round {round}, {said}");
+            }
+        }
+    }
+    assert!(counted.iter().all(|&count| count > 20), "{counted:?} refused and accepted");
+}
+
+/// By itself, because useradd needs /proc below its root to copy directories.
+#[test]
+fn directories_of_the_skeleton_are_copied_and_owned() {
+    let directory = tempfile::tempdir().unwrap();
+    let (root, written) = (directory.path().join("image"), directory.path().join("ours"));
+    image(&root, "USERGROUPS_ENAB yes");
+    put(&root, "etc/skel/.config/deep/x", 0o600, "x\n");
+    fs::set_permissions(root.join("etc/skel/.config"), fs::Permissions::from_mode(0o750)).unwrap();
+    let mut ours = Deployment::of(&root);
+    ours.apply("customizations: {user: [{name: alice}]}").unwrap();
+    ours.save(&written);
+    let mut expected = listing(&root.join("etc/skel"));
+    for (name, (_, uid, gid, content)) in &mut expected {
+        (*uid, *gid) = (1001, 1002);
+        if name == ".profile" {
+            *content = b"/home/alice/.bashrc".to_vec();
+        }
+    }
+    assert_eq!(listing(&written.join("var/home/alice")), expected);
 }
 
 #[test]

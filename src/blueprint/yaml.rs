@@ -132,7 +132,9 @@ fn span(marks: &Marks) -> Span {
 fn syntax(error: &ScanError) -> Fault {
     let mark = error.marker();
     let span = Span { line: mark.line().max(1), column: mark.col() + 1, width: 1 };
-    Fault::new(format!("not valid YAML: {}", error.info().replace('\n', "; "))).at(span)
+    let info = error.info().replace('\n', "; ");
+    let fault = Fault::syntax(format!("not valid YAML: {info}")).at(span);
+    if info.contains("tabs") { fault.hint("YAML is indented with spaces") } else { fault }
 }
 
 /// A scalar without quotes, by the core schema of YAML 1.2 (section 10.3.2).

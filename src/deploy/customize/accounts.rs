@@ -218,13 +218,22 @@ impl Accounts {
     /// Adds a user to an existing group.
     pub(super) fn join(&mut self, group: &str, user: &str) -> Result<()> {
         let Some(line) = self.group_line(group) else {
-            bail!("the image has no group {group}; create it in the Containerfile (groupadd)");
+            bail!("the image has no group {group}; {}", self.advice(group));
         };
         self.group.add_member(line, user);
         if let Some(line) = self.gshadow.find(group) {
             self.gshadow.add_member(line, user);
         }
         Ok(())
+    }
+
+    /// What to do about a missing group; distributions differ in whom they let use sudo.
+    fn advice(&self, group: &str) -> String {
+        let other = [("wheel", "sudo"), ("sudo", "wheel")].into_iter().find(|(name, _)| *name == group);
+        match other.filter(|(_, other)| self.gid(other).is_some()) {
+            Some((_, other)) => format!("its group for administrators is {other}"),
+            None => "create it in the Containerfile (groupadd)".to_owned(),
+        }
     }
 
     fn group_line(&mut self, name: &str) -> Option<usize> {
