@@ -8,7 +8,7 @@
 //! leading zero are text. `mode: 0644` is decimal 644 to YAML 1.2 and octal to
 //! YAML 1.1; as text it means what its author meant.
 //!
-//! Left out on purpose: anchors, aliases, merge keys and tags, which TOML and
+//! Left out on purpose: aliases (an anchor alone is harmless), merge keys and tags, which TOML and
 //! JSON cannot express, and more than one document.
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as Marks};
