@@ -1,5 +1,7 @@
 //! Filesystems: from a [`Tree`] to the bytes of a partition.
 
+pub mod ext4;
+
 use uuid::Uuid;
 
 use crate::{
@@ -42,7 +44,7 @@ pub trait Filesystem: Sync {
 }
 
 /// Every filesystem there is, in the order help texts show them.
-pub static FILESYSTEMS: &[&dyn Filesystem] = &[];
+pub static FILESYSTEMS: &[&dyn Filesystem] = &[&ext4::Ext4];
 
 /// The filesystem of that name.
 #[must_use]
