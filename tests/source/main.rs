@@ -4,3 +4,5 @@
 
 mod fixture;
 mod local;
+mod registry;
+mod wire;
