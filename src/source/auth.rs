@@ -127,10 +127,10 @@ fn in_file(file: &Path, name: &Name, must_exist: bool) -> Result<Option<Credenti
         Err(error) => return Err(error.into()),
     };
     let parsed: AuthFile = parse_json(&text)?;
-    if let Some(helper) = parsed.cred_helpers.get(&name.registry) {
-        if let Some(credentials) = ask(helper, &name.registry)? {
-            return Ok(Some(credentials));
-        }
+    if let Some(helper) = parsed.cred_helpers.get(&name.registry)
+        && let Some(credentials) = ask(helper, &name.registry)?
+    {
+        return Ok(Some(credentials));
     }
     match parsed.entry(name) {
         Some(entry) if !entry.is_empty() => entry.credentials().map(Some),

@@ -214,6 +214,7 @@ impl Fan {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the channels must close when this ends")]
 fn decode(chunks: Receiver<Chunk>, compression: Compression, out: Fan) -> io::Result<()> {
     if compression == Compression::None {
         chunks.iter().take_while(|chunk| out.send(Arc::clone(chunk))).for_each(drop);

@@ -444,3 +444,29 @@ fn a_spool_that_cannot_be_written() {
     let text = error_with(&layout.reference(), &options);
     assert_says(&text, &["writing to spool directory /no/such/dir", "HINT set TMPDIR or --spool"]);
 }
+
+#[test]
+fn a_full_spool_is_a_clean_error() {
+    let layout = Layout::new();
+    let tar = tar_of(&[("zeros", &vec![0; 20 << 20])]);
+    layout.index(&[layout.image("amd64", &[gzip(tar.clone()), zstd(tar)])]);
+    let dir = tempfile::tempdir().unwrap();
+    let test = std::env::current_exe().unwrap();
+    let script = r#"mount -t tmpfs -o size=1m none "$TMPDIR" &&
+        exec "$0" --exact local::open_in_a_full_spool --ignored --nocapture"#;
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-rm", "sh", "-c", script]).arg(test);
+    command.env("TMPDIR", dir.path()).env("TEST_REFERENCE", layout.reference());
+    let output = judge("util-linux", &mut command);
+    let said = format!("{output:?}");
+    let spool = format!("writing to spool directory {}", dir.path().display());
+    assert_says(&said, &[&spool, "No space left", "HINT set TMPDIR or --spool", "more free space"]);
+}
+
+#[test]
+#[ignore = "the body of the child process of another test"]
+fn open_in_a_full_spool() {
+    if let Ok(reference) = std::env::var("TEST_REFERENCE") {
+        println!("{}", error(&reference));
+    }
+}

@@ -152,7 +152,7 @@ fn broken_connections_are_continued() {
 fn a_damaged_transfer_is_repeated_once() {
     let (registry, layout) = (Registry::open(), big());
     registry.push(&layout.reference(), "a:v1", &[]);
-    let damage = |times| Damage { flip_at: Some(500_000), times, ..Damage::default() };
+    let damage = |times| Damage { flip_every: Some(500_000), times, ..Damage::default() };
     let proxy = Proxy::new(registry.port, damage(1));
     let image = open_with(&proxy.name("a:v1"), &insecure()).unwrap();
     assert_eq!(tars(&image), tars(&open(&layout.reference())));

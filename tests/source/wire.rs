@@ -131,8 +131,8 @@ fn passwords(dir: &Path) {
 pub(crate) struct Damage {
     /// Close after this many bytes of a connection ...
     pub(crate) cut_after: Option<usize>,
-    /// ... or flip a bit of this byte of a connection ...
-    pub(crate) flip_at: Option<usize>,
+    /// ... or flip a bit each so many bytes ...
+    pub(crate) flip_every: Option<usize>,
     /// ... and do so this many times.
     pub(crate) times: usize,
     /// Wait so long before each part that is passed on.
@@ -197,7 +197,9 @@ fn pass_answers(mut from: TcpStream, mut to: TcpStream, damage: Damage, left: &A
             let _ = from.shutdown(Shutdown::Both);
             return;
         }
-        if let Some(at) = here(damage.flip_at).filter(|_| once()) {
+        if let Some(at) =
+            here(damage.flip_every.map(|every| (done + 1).next_multiple_of(every))).filter(|_| once())
+        {
             buffer[at] ^= 1;
         }
         if to.write_all(&buffer[..count]).is_err() {

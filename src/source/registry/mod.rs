@@ -103,7 +103,7 @@ impl Registry {
             let outcome = if sink.len < blob.size { self.attempt(blob, &mut sink).await } else { Ok(()) };
             let failure = match outcome {
                 Ok(()) if sink.len < blob.size => Failure::retry(sink.cut_short()),
-                Ok(()) => match check(sink.digest(), &blob.digest) {
+                Ok(()) => match check(&sink.digest(), &blob.digest) {
                     Ok(()) => return Ok(()),
                     Err(error) if damaged => return Err(error),
                     Err(error) => {
@@ -278,8 +278,8 @@ async fn pause(failure: Failure, barren: u32, tries: u32, watch: &Watch<'_>) -> 
     Ok(())
 }
 
-fn check(found: Digest, expected: &Digest) -> Result<()> {
-    if found == *expected {
+fn check(found: &Digest, expected: &Digest) -> Result<()> {
+    if found == expected {
         return Ok(());
     }
     Err(anyhow!("the registry sent {found} in place of {expected}"))
