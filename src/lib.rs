@@ -6,11 +6,18 @@
 //! and every requested format writes that disk out once.
 
 pub mod blueprint;
+pub mod build;
 pub mod cli;
 pub mod deploy;
+pub mod error;
 pub mod ids;
+pub mod inspect;
 pub mod merge;
 pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod source;
+
+pub use build::{BuildReport, BuildRequest, BuiltOutput, CacheWish, SizeWish, build};
+pub use error::{ErrorKind, Hint};
+pub use inspect::{InspectRequest, Inspection, inspect};

@@ -1,3 +1,88 @@
-//! The command `diskwright`.
+//! The command `diskwright`: arguments, one call, an error chain and an exit code.
 
-fn main() {}
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context, Result};
+use diskwright::{
+    ErrorKind,
+    cli::{self, BuildArgs, Cli, Format, InspectArgs, Verb},
+    error, output,
+    progress::{self, End, Watcher},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let cli = match cli::parse_from(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let watcher = progress::watcher(cli.talk.style(), cli.talk.log_level);
+    match run(&cli, &watcher) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, &*watcher),
+    }
+}
+
+fn fail(error: &anyhow::Error, watcher: &dyn Watcher) -> ExitCode {
+    let kind = ErrorKind::of(error);
+    let (message, hints) = (error::chain(error), error::hints(error));
+    watcher.end(&End::Failed { kind: kind.name(), message: &message, hints: &hints });
+    ExitCode::from(kind.exit_code())
+}
+
+/// What a verb has to show: as text for standard output, and as JSON for the last event.
+struct Shown(String, Value);
+
+fn run(cli: &Cli, watcher: &Arc<dyn Watcher>) -> Result<()> {
+    let farewell = Arc::clone(watcher);
+    let interrupted = End::Failed { kind: "interrupted", message: "interrupted", hints: &[] };
+    output::clean_up_on_signals(move || farewell.end(&interrupted)).context("watching for signals")?;
+    let Shown(text, result) = match &cli.verb {
+        Verb::Build(arguments) => build(arguments, &**watcher)?,
+        Verb::Inspect(arguments) => inspect(arguments, &**watcher)?,
+        Verb::Version { format } => version(*format)?,
+        Verb::Completions { shell } => Shown(cli::completions(*shell), Value::Null),
+    };
+    watcher.end(&End::Done(&result));
+    print(&text)
+}
+
+fn build(arguments: &BuildArgs, watcher: &dyn Watcher) -> Result<Shown> {
+    for notice in arguments.dead.notices() {
+        watcher.note(&notice);
+    }
+    let report = diskwright::build(&arguments.request(), watcher)?;
+    let paths = report.outputs.iter().map(|output| format!("{}\n", output.path.display()));
+    Ok(Shown(paths.collect(), serde_json::to_value(&report)?))
+}
+
+fn inspect(arguments: &InspectArgs, watcher: &dyn Watcher) -> Result<Shown> {
+    let found = diskwright::inspect(&arguments.request(), watcher)?;
+    show(&found, arguments.format, cli::inspection)
+}
+
+fn version(format: Format) -> Result<Shown> {
+    show(&cli::Version::current(), format, ToString::to_string)
+}
+
+fn show<T: Serialize>(value: &T, format: Format, text: impl Fn(&T) -> String) -> Result<Shown> {
+    let text = match format {
+        Format::Text => text(value),
+        Format::Json => serde_json::to_string_pretty(value)? + "\n",
+    };
+    Ok(Shown(text, serde_json::to_value(value)?))
+}
+
+/// Results go to standard output; a reader that has seen enough is no failure.
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("writing to standard output").context(ErrorKind::Output),
+    }
+}

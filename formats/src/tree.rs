@@ -224,6 +224,38 @@ impl Tree {
         parts.try_fold(start, |at, part| self.child(at, part))
     }
 
+    /// A tree of its own with everything below `root`; content is shared, inodes are not.
+    ///
+    /// # Panics
+    /// If `root` is not a directory.
+    #[must_use]
+    pub fn extract(&self, root: NodeId) -> Self {
+        assert!(self.children(root).is_some(), "extract a directory");
+        let mut tree = Self { nodes: Vec::new(), root: NodeId(0) };
+        let mut copies = BTreeMap::new();
+        tree.root = self.copy_into(&mut tree, root, &mut copies);
+        tree
+    }
+
+    fn copy_into(&self, tree: &mut Self, id: NodeId, copies: &mut BTreeMap<NodeId, NodeId>) -> NodeId {
+        if let Some(&copy) = copies.get(&id) {
+            return copy;
+        }
+        let node = self.node(id);
+        let kind = match &node.kind {
+            Kind::Directory(children) => {
+                let copy = |(name, &child): (&Box<[u8]>, &NodeId)| {
+                    (name.clone(), self.copy_into(tree, child, copies))
+                };
+                Kind::Directory(children.iter().map(copy).collect())
+            }
+            other => other.clone(),
+        };
+        let copy = tree.add(Node { meta: node.meta.clone(), kind });
+        copies.insert(id, copy);
+        copy
+    }
+
     /// Visits every name below the root, parents first, siblings by bytes.
     /// A node with several names is visited once for each.
     pub fn walk(&self) -> Walk<'_> {

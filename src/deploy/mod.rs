@@ -1,5 +1,272 @@
-//! From a merged tree to the volumes of a disk.
+//! From a merged tree to the volumes of a disk: the deployment on the root
+//! volume, kernels and boot entries on /boot, the bootloader on the ESP.
 
+pub mod arch;
 pub mod bootloader;
 pub mod customize;
+pub mod image;
+pub mod install_config;
+mod kargs;
 pub mod ostree;
+pub mod rootfs;
+pub mod system;
+
+use anyhow::{Context, Result, bail, ensure};
+use diskwright_formats::{
+    tree::{Kind, NodeId, Tree},
+    units::{GIB, MIB},
+};
+use uuid::{Uuid, uuid};
+
+use crate::{blueprint::Blueprint, error::Hint, ids::Ids, progress::Progress};
+use arch::Arch;
+use bootloader::{Bootloader, Facts};
+use image::ImageConfig;
+use install_config::InstallConfig;
+use kargs::KernelArguments;
+use ostree::{LaidDown, Sysroot, Target, repo::RepoConfig};
+use rootfs::Rootfs;
+use system::{Kernel, OsRelease};
+
+/// Arguments every disk gets unless asked otherwise: a console wherever one may be.
+const DEFAULT_KARGS: [&str; 3] = ["rw", "console=tty0", "console=ttyS0"];
+/// GRUB for BIOS goes here.
+const BIOS_BOOT_TYPE: Uuid = uuid!("21686148-6449-6e6f-744e-656564454649");
+/// EFI system partition.
+const ESP_TYPE: Uuid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
+/// Extended boot loader partition: /boot.
+const XBOOTLDR_TYPE: Uuid = uuid!("bc13c2ff-59e6-4262-a352-b275fd6f7172");
+/// Linux filesystem data.
+const LINUX_TYPE: Uuid = uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4");
+/// Room for an ESP of every vendor.
+const ESP_SIZE: u64 = 501 * MIB;
+/// Room for a few kernels.
+const BOOT_SIZE: u64 = GIB;
+/// A root volume has at least this.
+const ROOT_SIZE: u64 = 2 * GIB;
+/// The root filesystem when neither user nor image names one.
+const DEFAULT_FILESYSTEM: &str = "ext4";
+
+/// What the user asked of the deployment.
+#[derive(Clone, Debug)]
+pub struct Wishes<'a> {
+    /// The architecture to boot on.
+    pub arch: Arch,
+    /// Root filesystem; `None` means what the image declares.
+    pub rootfs: Option<&'a str>,
+    /// Kernel arguments to add.
+    pub kargs: &'a [String],
+    /// Whether to add the arguments every disk gets.
+    pub default_kargs: bool,
+    /// Where upgrades come from.
+    pub target: &'a str,
+    /// Users, files and so on.
+    pub blueprint: &'a Blueprint,
+}
+
+/// One partition's content, before it has a place.
+#[derive(Debug)]
+pub struct Volume {
+    /// Partition name, and label of the filesystem.
+    pub name: &'static str,
+    /// Partition type GUID.
+    pub type_uuid: Uuid,
+    /// Unique partition GUID.
+    pub partition_uuid: Uuid,
+    /// What it holds; `None` leaves the partition empty.
+    pub content: Option<Content>,
+    /// Bytes it has at least.
+    pub size: u64,
+    /// Bytes it should have where nothing else is asked.
+    pub comfortable: u64,
+}
+
+/// A tree and the filesystem it is wanted in.
+#[derive(Debug)]
+pub struct Content {
+    /// What the filesystem holds.
+    pub tree: Tree,
+    /// Name of the filesystem.
+    pub filesystem: &'static str,
+    /// UUID of the filesystem.
+    pub uuid: Uuid,
+}
+
+/// The volumes of a disk in partition order; the last one grows.
+///
+/// # Errors
+/// An image that cannot boot or cannot be expressed; the text says what is missing and where it was sought.
+pub fn deploy(
+    image: &ImageConfig,
+    mut tree: Tree,
+    layers: &[NodeId],
+    wishes: &Wishes<'_>,
+    ids: &Ids,
+    progress: &dyn Progress,
+) -> Result<Vec<Volume>> {
+    let system = System::examine(image, &tree, wishes)?;
+    progress.note(&format!("bootloader: {}", system.bootloader.describe()));
+    if !system.target.is_registry() {
+        let target = system.target.image_reference();
+        progress.note(&format!("machines will look for updates at {target}; --target-imgref names a registry instead"));
+    }
+    let uuids = Uuids::new(ids);
+    let arguments = system.kernel_arguments(&tree, wishes, &uuids)?;
+    let fstab = uuids.fstab();
+    let image_root = tree.root();
+    let content_bytes = content_bytes(&tree);
+    let config = RepoConfig {
+        bls_append_except_default: system.install.ostree.bls_append_except_default.clone(),
+        ..RepoConfig::default()
+    };
+    let imported = ostree::import(&mut tree, layers, image, &system.target, config, ids, progress)?;
+    let sysroot = Sysroot {
+        image,
+        target: &system.target,
+        stateroot: system.install.stateroot.as_deref().unwrap_or("default"),
+        kernel: &system.kernel,
+        title: system.os.title(),
+        arguments: &arguments,
+        fstab: Some(&fstab),
+        ids,
+    };
+    let LaidDown { root, boot, entry } = sysroot.lay_down(&mut tree, imported, |tree, deployment, etc, var| {
+        customize::apply(tree, &customize::System { deployment, etc, var }, wishes.blueprint, ids.time(), &ids.bytes("accounts"))
+    })?;
+    let skip_boot_uuid = system.install.bootupd.skip_boot_uuid.unwrap_or(false);
+    let facts = Facts { boot_uuid: uuids.boot, separate_boot: true, entry: &entry, time: ids.time(), skip_boot_uuid };
+    system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
+    let esp = system.bootloader.esp(&mut tree, image_root, &facts);
+    let trees = [tree.extract(esp), tree.extract(boot)];
+    tree.set_root(root);
+    Ok(volumes(trees, tree, &uuids, ids, content_bytes))
+}
+
+/// UUIDs of the filesystems.
+struct Uuids {
+    esp: Uuid,
+    boot: Uuid,
+    root: Uuid,
+}
+
+impl Uuids {
+    fn new(ids: &Ids) -> Self {
+        let uuid = |name: &str| ids.uuid(&format!("filesystem {name}"));
+        Self { esp: uuid("EFI-SYSTEM"), boot: uuid("boot"), root: uuid("root") }
+    }
+
+    /// /boot as bootc writes it, and the ESP where bootloader tools look for it.
+    fn fstab(&self) -> String {
+        let id = self.esp.as_bytes();
+        let esp = format!("{:02X}{:02X}-{:02X}{:02X}", id[0], id[1], id[2], id[3]);
+        format!(
+            "UUID={} /boot auto ro 0 0\nUUID={esp} /boot/efi vfat umask=0077,shortname=winnt,nofail 0 2\n",
+            self.boot
+        )
+    }
+}
+
+/// What the image brings, read before anything is laid down.
+struct System {
+    os: OsRelease,
+    kernel: Kernel,
+    install: InstallConfig,
+    bootloader: Bootloader,
+    target: Target,
+}
+
+impl System {
+    fn examine(image: &ImageConfig, tree: &Tree, wishes: &Wishes<'_>) -> Result<Self> {
+        let rootfs = Rootfs { tree, root: tree.root() };
+        ensure_bootable(image, &rootfs)?;
+        let arch = wishes.arch;
+        let os = OsRelease::read(&rootfs)?;
+        let install = InstallConfig::read(&rootfs, arch.rust())?;
+        let filesystem = wishes.rootfs.or(install.root_filesystem()).unwrap_or(DEFAULT_FILESYSTEM);
+        ensure!(
+            filesystem == "ext4",
+            "the root filesystem '{filesystem}' cannot be written yet, only ext4 (ask for it with --rootfs ext4)"
+        );
+        if let Some(name) = install.bootloader.as_deref().filter(|name| *name != "grub") {
+            bail!("the image asks for the bootloader '{name}' (bootc/install/*.toml), only grub can be written yet");
+        }
+        let target = Target::parse(wishes.target, install.enforce_container_sigpolicy.unwrap_or(false))?;
+        let kernel = Kernel::find(&rootfs)?;
+        let bootloader = Bootloader::find(&rootfs, arch, &os)?;
+        Ok(Self { os, kernel, install, bootloader, target })
+    }
+
+    fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<String> {
+        let spec = |wish: &Option<String>, uuid: Uuid| wish.clone().unwrap_or_else(|| format!("UUID={uuid}"));
+        let root = spec(&self.install.root_mount_spec, uuids.root);
+        let boot = spec(&self.install.boot_mount_spec, uuids.boot);
+        let mut all = KernelArguments::default();
+        if !root.is_empty() {
+            all.extend([format!("root={root}")]);
+        }
+        all.extend(["rw"]);
+        if !boot.is_empty() {
+            all.extend([format!("boot={boot}")]);
+        }
+        if wishes.default_kargs {
+            all.extend(DEFAULT_KARGS);
+        }
+        let asked: Vec<String> = wishes.blueprint.kernel_arguments().into_iter().chain(wishes.kargs.to_vec()).collect();
+        all.extend(asked.iter().cloned());
+        all.extend(self.install.kargs.clone().unwrap_or_default());
+        let rootfs = Rootfs { tree, root: tree.root() };
+        all.extend(install_config::kargs_d(&rootfs, wishes.arch.rust())?);
+        for what in self.install.karg_deletes.iter().flatten() {
+            all.delete(what);
+        }
+        all.extend(asked);
+        Ok(all.to_string())
+    }
+}
+
+/// Whether the image says it boots, and holds nothing that would be laid down wrongly.
+fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
+    if !image.is_bootable() {
+        return Err(anyhow::anyhow!("the image does not say that it is bootable (no label containers.bootc)"))
+            .context(Hint("application images cannot boot; build on a bootable base image, or add LABEL containers.bootc 1".to_owned()));
+    }
+    if let Some(policy) = system::selinux_policy(rootfs)? {
+        bail!("the image has an enabled SELinux policy (/{policy}); labels cannot be written yet, and a disk without them would not boot");
+    }
+    let mode = system::composefs_mode(rootfs)?;
+    ensure!(
+        !matches!(mode.as_str(), "verity" | "signed"),
+        "the image asks for composefs '{mode}' (ostree/prepare-root.conf); fs-verity cannot be written yet"
+    );
+    ensure!(rootfs.is_directory("sysroot"), "the image has no /sysroot directory; ostree mounts the disk there");
+    ensure!(
+        rootfs.list("usr/lib/bootc/bound-images.d").is_empty(),
+        "the image declares logically bound images (/usr/lib/bootc/bound-images.d), which cannot be laid into a disk yet"
+    );
+    Ok(())
+}
+
+/// Bytes of all regular files below the root, each name counted.
+#[must_use]
+pub fn content_bytes(tree: &Tree) -> u64 {
+    let size = |(_, id): (Vec<u8>, NodeId)| match &tree.node(id).kind {
+        Kind::File(content) => content.len(),
+        _ => 0,
+    };
+    tree.walk().map(size).sum()
+}
+
+fn volumes([esp, boot]: [Tree; 2], root: Tree, uuids: &Uuids, ids: &Ids, content_bytes: u64) -> Vec<Volume> {
+    let content = |tree, filesystem, uuid| Some(Content { tree, filesystem, uuid });
+    let volume = |name: &'static str, type_uuid, content, size, comfortable| {
+        let partition_uuid = ids.uuid(&format!("partition {name}"));
+        Volume { name, type_uuid, partition_uuid, content, size, comfortable }
+    };
+    let comfortable = ROOT_SIZE.max(2 * content_bytes);
+    vec![
+        volume("BIOS-BOOT", BIOS_BOOT_TYPE, None, MIB, MIB),
+        volume("EFI-SYSTEM", ESP_TYPE, content(esp, "vfat", uuids.esp), ESP_SIZE, ESP_SIZE),
+        volume("boot", XBOOTLDR_TYPE, content(boot, "ext4", uuids.boot), BOOT_SIZE, BOOT_SIZE),
+        volume("root", LINUX_TYPE, content(root, "ext4", uuids.root), 0, comfortable),
+    ]
+}

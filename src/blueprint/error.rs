@@ -1,0 +1,196 @@
+//! From a fault found anywhere to the text that people see.
+//!
+//! ```text
+//! server.yaml:7:5: customizations.user[0].shel: unknown key
+//!   |
+//! 7 |     shel: /bin/bash
+//!   |     ^^^^
+//!   = did you mean `shell`?
+//! ```
+
+use std::fmt;
+
+use super::{
+    node::{Node, Path, Span, Step, printable},
+    schema,
+};
+
+/// Why a blueprint was refused. Displays the complete explanation, over several lines.
+#[derive(Debug)]
+pub struct Error(Box<Explained>);
+
+#[derive(Debug)]
+struct Explained {
+    file_name: String,
+    field: String,
+    message: String,
+    span: Option<Span>,
+    line: String,
+    hint: Option<String>,
+}
+
+impl Error {
+    /// The field, as `customizations.user[0].name`; empty if the text is no blueprint at all.
+    #[must_use]
+    pub fn field(&self) -> &str {
+        &self.0.field
+    }
+
+    /// Line and column, both from 1.
+    #[must_use]
+    pub fn position(&self) -> Option<(usize, usize)> {
+        self.0.span.map(|span| (span.line, span.column))
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explained { file_name, field, message, span, line, hint } = &*self.0;
+        write!(f, "{file_name}:")?;
+        if let Some(span) = span {
+            write!(f, "{}:{}:", span.line, span.column)?;
+        }
+        if !field.is_empty() {
+            write!(f, " {field}:")?;
+        }
+        write!(f, " {message}")?;
+        let margin = span.map_or(1, |span| span.line.to_string().len());
+        if let Some(span) = span {
+            write!(
+                f,
+                "\n{:margin$} |\n{} | {line}\n{:margin$} | {}",
+                "",
+                span.line,
+                "",
+                carets(line, *span)
+            )?;
+        }
+        match hint {
+            Some(hint) => write!(f, "\n{:margin$} = {hint}", ""),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The marks below `line`; tabs stay tabs so that the marks stand where the text does.
+fn carets(line: &str, span: Span) -> String {
+    let before = line.chars().take(span.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' });
+    let left = line.chars().count().saturating_sub(span.column - 1).max(1);
+    before.chain(std::iter::repeat_n('^', span.width.min(left))).collect()
+}
+
+/// What is wrong and where, before the text is at hand.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// From the innermost step outwards while it travels up.
+    steps: Vec<Step>,
+    span: Option<Span>,
+    message: String,
+    hint: Option<String>,
+    /// The keys allowed beside the one that is unknown.
+    allowed: Option<&'static [&'static str]>,
+    /// Whether the span is the key and not its value.
+    on_key: bool,
+}
+
+impl Fault {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self {
+            steps: Vec::new(),
+            span: None,
+            message: message.into(),
+            hint: None,
+            allowed: None,
+            on_key: false,
+        }
+    }
+
+    /// A fault of the value at `path`.
+    pub(super) fn of(path: Vec<Step>, message: impl Into<String>) -> Self {
+        Self { steps: path.into_iter().rev().collect(), ..Self::new(message) }
+    }
+
+    /// A fault of the key itself.
+    pub(super) fn of_key(key: &str, message: impl Into<String>) -> Self {
+        Self { on_key: true, ..Self::of(vec![key.into()], message) }
+    }
+
+    pub(super) fn unknown_key(key: &str, allowed: &'static [&'static str]) -> Self {
+        Self { allowed: Some(allowed), ..Self::of_key(key, "unknown key") }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Sets the place unless a deeper one is known.
+    pub(super) fn at(mut self, span: Span) -> Self {
+        self.span.get_or_insert(span);
+        self
+    }
+
+    /// Tells that the fault lies inside `step`.
+    pub(super) fn inside(mut self, step: impl Into<Step>) -> Self {
+        self.steps.push(step.into());
+        self
+    }
+
+    pub(super) fn located_in(self, node: &Node) -> Self {
+        let path = self.path();
+        self.at(node.locate(&path))
+    }
+
+    fn path(&self) -> Vec<Step> {
+        self.steps.iter().rev().cloned().collect()
+    }
+
+    /// Says of an unknown key what it was meant to be, if that can be told.
+    pub(super) fn with_key_advice(mut self) -> Self {
+        let Some(allowed) = self.allowed else { return self };
+        let path = self.path();
+        match schema::unsupported(&path) {
+            Some(reason) => reason.clone_into(&mut self.message),
+            None => self.hint = Some(schema::suggestion(&path, allowed)),
+        }
+        self
+    }
+
+    pub(super) fn explain(self, text: &str, file_name: &str) -> Error {
+        let path = self.path();
+        let line = self.span.and_then(|span| text.lines().nth(span.line - 1)).unwrap_or_default();
+        let line = match self.span {
+            Some(span) if is_secret(&path) => without_value(line, span, self.on_key),
+            _ => line.to_owned(),
+        };
+        let line = line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
+        Error(Box::new(Explained {
+            file_name: file_name.to_owned(),
+            field: Path(&path).to_string(),
+            message: self.message,
+            span: self.span,
+            line,
+            hint: self.hint,
+        }))
+    }
+}
+
+/// Whether the value must not reach a terminal or a log: a password, or a key misspelt for it.
+fn is_secret(path: &[Step]) -> bool {
+    const DISTANCE: usize = 3;
+    matches!(path.last(), Some(Step::Key(key)) if strsim::osa_distance(&key.to_lowercase(), "password") <= DISTANCE)
+}
+
+/// The line up to the value, which the span holds or, if the span is the key, follows.
+fn without_value(line: &str, span: Span, on_key: bool) -> String {
+    let shown = span.column - 1 + if on_key { span.width } else { 0 };
+    let mark = if on_key { ": ..." } else { "..." };
+    line.chars().take(shown).chain(mark.chars()).collect()
+}
+
+/// A value for use in a message, quoted and cut.
+pub(super) fn quoted(value: &str) -> String {
+    format!("\"{}\"", printable(value))
+}

@@ -1,0 +1,356 @@
+//! The build: what is asked ([`BuildRequest`]), what comes of it
+//! ([`BuildReport`]), and [`build`], the only place where the stages meet.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use diskwright_formats::{
+    disk::assemble,
+    filesystem::{Filesystem, Identity, by_name},
+    sparse::Sparse,
+    writer::{self, Compression, FormatWriter, Options},
+};
+use serde::Serialize;
+
+use crate::{
+    blueprint::Blueprint,
+    deploy::{
+        self, Content, Volume, Wishes,
+        arch::Arch,
+        image::{ImageConfig, LayerId},
+    },
+    error::{ErrorKind, Hint},
+    ids::Ids,
+    merge::{self, Merged},
+    output::{OutputFile, OutputSet},
+    plan::{self, DiskSize, Wish},
+    progress::Progress,
+    source::{self, Hinted, Kind, OciImage, Reference},
+};
+
+/// What is built when no type is named.
+const DEFAULT_TYPE: &str = "qcow2";
+/// Bytes per sector of the disk.
+const SECTOR_SIZE: u32 = 512;
+
+/// Everything a user can ask of one build. Plain values: nothing in here has been checked
+/// against the image, and names (types, filesystems) not against the registries.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// The image, in the transports' syntax ("oci:dir:tag") or as a bare registry reference.
+    pub reference: String,
+    /// Names or aliases of disk formats, in the user's order; empty means `qcow2`.
+    pub types: Vec<String>,
+    /// Filesystem of the root volume; `None` means what the image declares.
+    pub rootfs: Option<String>,
+    /// Architecture wanted, in OCI or uname spelling; `None` means the host's.
+    pub target_arch: Option<String>,
+    /// Directory below which each format puts its file ("qcow2/disk.qcow2").
+    pub output: PathBuf,
+    /// Owner of every file and directory created: uid, and gid if it was given.
+    pub chown: Option<(u32, Option<u32>)>,
+    /// The blueprint file: YAML, TOML or JSON.
+    pub blueprint: Option<PathBuf>,
+    /// Kernel arguments to append, in order; one argument each.
+    pub kargs: Vec<String>,
+    /// Leave out the kernel arguments that every disk gets by default.
+    pub no_default_kernel_args: bool,
+    /// The reference that the installed system updates from; `None` means `reference`.
+    pub target_imgref: Option<String>,
+    /// Size of the disk; `None` leaves it to the blueprint and then to the default.
+    pub size: Option<SizeWish>,
+    /// How clusters are compressed, in formats that can.
+    pub compression: Compression,
+    /// Whether registries must speak TLS with a valid certificate.
+    pub tls_verify: bool,
+    /// Where verified layers are kept between builds.
+    pub cache: CacheWish,
+    /// Directory for temporary content; `None` means `$TMPDIR`, then `/var/tmp`.
+    pub spool_dir: Option<PathBuf>,
+    /// Time of everything that needs one, in seconds since 1970; `None` means the image's own.
+    pub source_date_epoch: Option<i64>,
+}
+
+/// How large the disk shall be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SizeWish {
+    /// This many bytes.
+    Absolute(u64),
+    /// What the content needs, and this many bytes of free space on the root volume.
+    PlusFree(u64),
+    /// What the content needs.
+    Fit,
+}
+
+/// Where verified layers are kept between builds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CacheWish {
+    /// In the user's cache directory.
+    #[default]
+    Default,
+    /// In this directory.
+    At(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+/// What a build made.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuildReport {
+    /// `sha256:...` of the platform's manifest that was built.
+    pub manifest_digest: String,
+    /// One entry for each file, in the order of the request's types.
+    pub outputs: Vec<BuiltOutput>,
+}
+
+/// One file a build made.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuiltOutput {
+    /// Name of the format ("qcow2").
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Where the file is.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// Turns an image into disks.
+///
+/// # Errors
+/// Anything a stage reports; an [`crate::ErrorKind`] in the chain says whose fault it is.
+pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildReport> {
+    let asked = Asked::check(request)?;
+    let mut outputs = OutputSet::new(&request.output, request.chown)?;
+    let (image, merged) = fetch_and_merge(&asked.reference, &source_options(request), progress)?;
+    let ids = ids(request, &asked, &image);
+    let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
+    progress.begin("laying out the disk", None);
+    let disk = lay_out(&volumes, &asked, &ids).context("laying out the disk")?;
+    drop(volumes);
+    let written = write_all(&disk, &asked, &mut outputs, progress)?;
+    outputs.commit()?;
+    Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written })
+}
+
+/// A request whose names are known to mean something.
+struct Asked {
+    reference: Reference,
+    writers: Vec<&'static dyn FormatWriter>,
+    blueprint: Blueprint,
+    blueprint_text: String,
+    size: DiskSize,
+    options: Options,
+}
+
+impl Asked {
+    /// Everything that can be refused before a byte is fetched.
+    fn check(request: &BuildRequest) -> Result<Self> {
+        let reference = parse_reference(&request.reference)?;
+        let writers = writers(&request.types)?;
+        if let Some(name) = request.rootfs.as_deref().filter(|name| by_name(name).is_none()) {
+            return Err(anyhow!("--rootfs {name}: no such filesystem can be written").context(ErrorKind::Usage));
+        }
+        let (blueprint, blueprint_text) = match &request.blueprint {
+            Some(path) => read_blueprint(path)?,
+            None => (Blueprint::default(), String::new()),
+        };
+        let size = match request.size {
+            None => DiskSize::Default,
+            Some(SizeWish::Absolute(bytes)) => DiskSize::Absolute(bytes),
+            Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
+            Some(SizeWish::Fit) => DiskSize::Fit,
+        };
+        let options = Options { compression: request.compression };
+        Ok(Self { reference, writers, blueprint, blueprint_text, size, options })
+    }
+
+    /// The disk's size is a multiple of what every format asks for.
+    fn size_multiple(&self) -> u64 {
+        self.writers.iter().map(|writer| writer.spec().size_multiple).max().unwrap_or(1)
+    }
+}
+
+pub(crate) fn parse_reference(text: &str) -> Result<Reference> {
+    text.parse().map_err(|error: Hinted| with_source_marks(error.into())).context(ErrorKind::Usage)
+}
+
+fn writers(types: &[String]) -> Result<Vec<&'static dyn FormatWriter>> {
+    let mut found: Vec<&'static dyn FormatWriter> = Vec::new();
+    for name in types.iter().map(String::as_str).chain(types.is_empty().then_some(DEFAULT_TYPE)) {
+        let writer = writer::by_name(name);
+        let writer = writer.ok_or_else(|| anyhow!("'{name}' is no disk format").context(ErrorKind::Usage))?;
+        if !found.iter().any(|other| other.spec().name == writer.spec().name) {
+            found.push(writer);
+        }
+    }
+    Ok(found)
+}
+
+fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
+    let name = path.display().to_string();
+    let text = if name == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    let text = text.with_context(|| format!("reading blueprint {name}")).context(ErrorKind::Input)?;
+    let blueprint = Blueprint::from_yaml(&text, &name).context(ErrorKind::Input)?;
+    Ok((blueprint, text))
+}
+
+fn source_options(request: &BuildRequest) -> source::Options {
+    source::Options {
+        target_arch: request.target_arch.clone(),
+        tls_verify: request.tls_verify,
+        cache: request.cache.clone().into(),
+        spool_dir: request.spool_dir.clone(),
+    }
+}
+
+impl From<CacheWish> for source::CacheChoice {
+    fn from(wish: CacheWish) -> Self {
+        match wish {
+            CacheWish::Default => Self::Default,
+            CacheWish::At(dir) => Self::Dir(dir),
+            CacheWish::Off => Self::Off,
+        }
+    }
+}
+
+/// The image with its layers merged.
+pub(crate) fn fetch_and_merge(
+    reference: &Reference,
+    options: &source::Options,
+    progress: &dyn Progress,
+) -> Result<(OciImage, Merged)> {
+    progress.begin("reading the image", None);
+    let image = source::open(reference, options, progress).map_err(with_source_marks)?;
+    progress.begin("merging layers", None);
+    let merged = merge::merge(&image.layers).context(ErrorKind::Input)?;
+    Ok((image, merged))
+}
+
+/// What the source stage says of an error, in the form the rest of the crate knows.
+fn with_source_marks(error: anyhow::Error) -> anyhow::Error {
+    let Some(hinted) = Hinted::find(&error) else { return error.context(ErrorKind::Input) };
+    let kind = match hinted.kind() {
+        Kind::Reference => ErrorKind::Usage,
+        Kind::NotFound | Kind::Unauthorized | Kind::Network => ErrorKind::Network,
+        Kind::Space => ErrorKind::Output,
+        _ => ErrorKind::Input,
+    };
+    let hint = Hint(hinted.hint().to_owned());
+    error.context(hint).context(kind)
+}
+
+pub(crate) fn image_config(image: &OciImage) -> Result<ImageConfig> {
+    let layers = image.layers.iter();
+    let layers = layers.map(|layer| LayerId { digest: layer.digest.clone(), diff_id: layer.diff_id.clone() });
+    ImageConfig::parse(&image.reference, &image.manifest_digest, &image.manifest, &image.config, layers.collect())
+}
+
+fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
+    let created = || image_config(image).ok().and_then(|config| config.created());
+    let time = request.source_date_epoch.or_else(created).unwrap_or(0);
+    Ids::new(&image.manifest_digest, asked.blueprint_text.as_bytes(), time)
+}
+
+fn deploy_volumes(
+    request: &BuildRequest,
+    asked: &Asked,
+    image: &OciImage,
+    merged: Merged,
+    ids: &Ids,
+    progress: &dyn Progress,
+) -> Result<Vec<Volume>> {
+    progress.begin("deploying", Some(image.layers.iter().map(|layer| layer.tar_len).sum()));
+    let config = image_config(image)?;
+    let reference = asked.reference.to_string();
+    let wishes = Wishes {
+        arch: Arch::from_oci(config.architecture()).context(ErrorKind::Input)?,
+        rootfs: request.rootfs.as_deref(),
+        kargs: &request.kargs,
+        default_kargs: !request.no_default_kernel_args,
+        target: request.target_imgref.as_deref().unwrap_or(&reference),
+        blueprint: &asked.blueprint,
+    };
+    deploy::deploy(&config, merged.tree, &merged.layers, &wishes, ids, progress).context(ErrorKind::Input)
+}
+
+/// Places the volumes, makes their filesystems and puts them on one disk.
+fn lay_out(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Sparse> {
+    let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
+    let layout = plan::plan(&wishes, asked.size, asked.size_multiple(), SECTOR_SIZE, ids.uuid("disk"))
+        .context(ErrorKind::Usage)?;
+    let mut placed = Vec::new();
+    for (index, (volume, partition)) in volumes.iter().zip(&layout.partitions).enumerate() {
+        if let Some(content) = &volume.content {
+            let identity = identity(volume, content, ids, partition.offset);
+            let filesystem = filesystem(content)?.mkfs(&content.tree, &identity, partition.size);
+            placed.push((index, filesystem.with_context(|| format!("making filesystem '{}'", volume.name))?));
+        }
+    }
+    Ok(assemble(&layout, &placed)?)
+}
+
+fn wish(volume: &Volume, ids: &Ids) -> Result<Wish> {
+    let mut size = volume.size;
+    if let Some(content) = &volume.content {
+        let needed = filesystem(content)?.min_size(&content.tree, &identity(volume, content, ids, 0));
+        size = size.max(needed.with_context(|| format!("measuring filesystem '{}'", volume.name))?);
+    }
+    Ok(Wish {
+        name: volume.name.to_owned(),
+        type_uuid: volume.type_uuid,
+        uuid: volume.partition_uuid,
+        attributes: 0,
+        size,
+        comfortable: volume.comfortable.max(size),
+    })
+}
+
+fn identity(volume: &Volume, content: &Content, ids: &Ids, offset: u64) -> Identity {
+    let label = volume.name.to_owned();
+    Identity { uuid: content.uuid, label, time: ids.time(), sector_size: SECTOR_SIZE, offset }
+}
+
+fn filesystem(content: &Content) -> Result<&'static dyn Filesystem> {
+    by_name(content.filesystem).with_context(|| format!("no filesystem '{}'", content.filesystem))
+}
+
+/// Every format reads the same disk, side by side.
+fn write_all(
+    disk: &Sparse,
+    asked: &Asked,
+    outputs: &mut OutputSet,
+    progress: &dyn Progress,
+) -> Result<Vec<BuiltOutput>> {
+    let total = disk.data_len() * asked.writers.len() as u64;
+    progress.begin("writing", Some(total));
+    let mut files = Vec::new();
+    for writer in &asked.writers {
+        files.push((*writer, outputs.create(writer.spec().path)?));
+    }
+    let results: Vec<Result<u64>> = std::thread::scope(|scope| {
+        let write = |(writer, file): &(&dyn FormatWriter, OutputFile)| write_one(*writer, disk, asked, file, progress);
+        let threads: Vec<_> = files.iter().map(|pair| scope.spawn(move || write(pair))).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, Result<u64>>| {
+            thread.join().unwrap_or_else(|_| Err(anyhow!("a writer stopped unexpectedly")))
+        };
+        threads.into_iter().map(join).collect()
+    });
+    let written = files.iter().zip(results).map(|((writer, file), size)| {
+        let type_name = writer.spec().name.to_owned();
+        Ok(BuiltOutput { type_name, path: file.path().to_owned(), size: size? })
+    });
+    written.collect()
+}
+
+fn write_one(
+    writer: &dyn FormatWriter,
+    disk: &Sparse,
+    asked: &Asked,
+    file: &OutputFile,
+    progress: &dyn Progress,
+) -> Result<u64> {
+    let spec = writer.spec();
+    writer.write(disk, &asked.options, file, progress).with_context(|| format!("writing {}", spec.path))?;
+    Ok(file.len()?)
+}

@@ -1,0 +1,357 @@
+//! Command line arguments; no logic but their meaning.
+//!
+//! `build` is the verb when none is named ([`parse_from`] puts it in), and its flags have the names
+//! that bootc-image-builder gives them. Names of formats and filesystems come from the registries.
+
+mod text;
+mod values;
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use diskwright_formats::writer;
+
+use crate::{
+    build::{BuildRequest, CacheWish, SizeWish},
+    inspect::InspectRequest,
+    progress::{Level, Style},
+};
+
+pub use text::{Version, inspection, size};
+
+/// Bootable OCI images to disks, without privileges
+///
+/// Reads a bootable container image from a registry or a file, and writes disks that boot it. Needs no
+/// root, no mounts and no loop devices, runs nothing of the image, and makes the same bytes each time.
+/// Without a verb it builds: `diskwright IMAGE` is `diskwright build IMAGE`.
+#[derive(Debug, Parser)]
+#[command(name = "diskwright", version, arg_required_else_help = true, max_term_width = 100,
+          after_long_help = text::overview(), after_help = "`diskwright --help` shows examples and exit codes")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// What to say meanwhile.
+    #[command(flatten)]
+    pub talk: Talk,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make disks of an image (the verb when none is named)
+    Build(Box<BuildArgs>),
+    /// Show what an image holds, as far as a disk is concerned
+    Inspect(InspectArgs),
+    /// Show the version, formats and filesystems of this program
+    Version {
+        /// How to write it
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Write a completion script for a shell to standard output
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// How much to say, and how. All of it goes to standard error.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Messages")]
+pub struct Talk {
+    /// How progress is shown: bars, lines, or one JSON object a line
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "HOW")]
+    pub progress: Style,
+    /// What is shown: errors only, warnings too, or progress too
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "LEVEL")]
+    pub log_level: Level,
+    /// Same as --progress verbose
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+impl Talk {
+    /// The style meant.
+    #[must_use]
+    pub const fn style(&self) -> Style {
+        if self.verbose { Style::Verbose } else { self.progress }
+    }
+}
+
+/// How results are written to standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Where images come from, for every verb that reads one.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Image")]
+pub struct ImageArgs {
+    /// The image: a registry reference, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE
+    #[arg(value_name = "IMAGE", help_heading = None)]
+    pub reference: String,
+    /// Architecture, of an image that has several [default: this machine's]
+    #[arg(long, value_name = "ARCH")]
+    pub target_arch: Option<String>,
+    /// Whether registries must speak TLS with a valid certificate
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub tls_verify: bool,
+    /// Keep verified layers in this directory [default: the user's cache directory]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "no_cache")]
+    pub cache: Option<PathBuf>,
+    /// Keep no layers
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Put temporary content here [default: $TMPDIR, else /var/tmp]
+    #[arg(long = "spool", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub spool_dir: Option<PathBuf>,
+}
+
+impl ImageArgs {
+    fn cache_wish(&self) -> CacheWish {
+        match &self.cache {
+            _ if self.no_cache => CacheWish::Off,
+            Some(dir) => CacheWish::At(dir.clone()),
+            None => CacheWish::Default,
+        }
+    }
+}
+
+/// Arguments of `inspect`.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// Which image.
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+impl InspectArgs {
+    /// What is asked of the library.
+    #[must_use]
+    pub fn request(&self) -> InspectRequest {
+        InspectRequest {
+            reference: self.image.reference.clone(),
+            target_arch: self.image.target_arch.clone(),
+            tls_verify: self.image.tls_verify,
+            cache: self.image.cache_wish(),
+            spool_dir: self.image.spool_dir.clone(),
+        }
+    }
+}
+
+/// Arguments of `build`.
+#[derive(Args, Debug)]
+#[command(after_help = text::names(), after_long_help = text::build_examples())]
+pub struct BuildArgs {
+    /// Which image.
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// What to write.
+    #[command(flatten)]
+    pub out: OutArgs,
+    /// What to put on the disk.
+    #[command(flatten)]
+    pub system: SystemArgs,
+    /// What people type out of habit.
+    #[command(flatten)]
+    pub dead: DeadArgs,
+}
+
+/// What is written, and where to.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Output")]
+pub struct OutArgs {
+    /// Disk format (listed below); repeat it, or separate with commas, for several from one run
+    #[arg(short = 't', long = "type", value_name = "TYPE", value_delimiter = ',',
+          default_value = "qcow2", value_parser = values::types(), hide_possible_values = true)]
+    pub types: Vec<String>,
+    /// Directory for the disks; each format has its own path below it
+    #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub output: PathBuf,
+    /// Owner of the files and directories that are created
+    #[arg(long, value_name = "UID[:GID]", value_parser = values::owner)]
+    pub chown: Option<(u32, Option<u32>)>,
+    /// How clusters are compressed, in formats that can
+    #[arg(long, value_name = "HOW", default_value = "zlib", value_parser = values::compressions())]
+    pub compress: writer::Compression,
+}
+
+/// What goes onto the disk.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "System")]
+pub struct SystemArgs {
+    /// Blueprint: what to set up on the disk
+    #[arg(short, long, alias = "config", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub blueprint: Option<PathBuf>,
+    /// Filesystem of the root volume (listed below) [default: what the image declares]
+    #[arg(long, value_name = "FILESYSTEM", value_parser = values::filesystems(), hide_possible_values = true)]
+    pub rootfs: Option<String>,
+    /// Size of the disk: 10GiB; +5GiB for the content and so much free space; or `fit`
+    #[arg(long, value_name = "SIZE", value_parser = values::size_wish)]
+    pub size: Option<SizeWish>,
+    /// Append a kernel argument; repeat it for several
+    #[arg(long = "karg", value_name = "ARG", allow_hyphen_values = true)]
+    pub kargs: Vec<String>,
+    /// Leave out the kernel arguments that every disk gets
+    #[arg(long)]
+    pub no_default_kernel_args: bool,
+    /// Reference that the installed system updates from [default: IMAGE]
+    #[arg(long, value_name = "REFERENCE")]
+    pub target_imgref: Option<String>,
+    /// Time of everything that needs one, in seconds since 1970 [default: the image's own]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "SOURCE_DATE_EPOCH",
+        hide_env_values = true,
+        allow_negative_numbers = true
+    )]
+    pub source_date_epoch: Option<i64>,
+}
+
+/// Flags of bootc-image-builder that mean nothing here: accepted, so that old command lines run.
+#[derive(Args, Debug)]
+pub struct DeadArgs {
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    local: Option<bool>,
+    #[arg(long, hide = true)]
+    store: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    rpmmd: Option<PathBuf>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    use_librepo: Option<bool>,
+    #[arg(long, hide = true)]
+    build_container: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    in_vm: Option<bool>,
+}
+
+impl DeadArgs {
+    /// One line for each that was given.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        let given = [
+            (self.local.is_some(), "--local", "images come from where the reference says"),
+            (self.store.is_some(), "--store", "there is no osbuild store; --cache names the layer cache"),
+            (self.rpmmd.is_some(), "--rpmmd", "no package metadata is used"),
+            (self.use_librepo.is_some(), "--use-librepo", "no packages are downloaded"),
+            (self.build_container.is_some(), "--build-container", "no tools of a container are run"),
+            (self.in_vm.is_some(), "--in-vm", "nothing needs a virtual machine"),
+        ];
+        let lines = given.into_iter().filter(|(given, ..)| *given);
+        lines.map(|(_, flag, why)| format!("{flag} has no effect: {why}")).collect()
+    }
+}
+
+impl BuildArgs {
+    /// What is asked of the library.
+    #[must_use]
+    pub fn request(&self) -> BuildRequest {
+        let (image, out, system) = (&self.image, &self.out, &self.system);
+        BuildRequest {
+            reference: image.reference.clone(),
+            types: out.types.clone(),
+            rootfs: system.rootfs.clone(),
+            target_arch: image.target_arch.clone(),
+            output: out.output.clone(),
+            chown: out.chown,
+            blueprint: system.blueprint.clone(),
+            kargs: system.kargs.clone(),
+            no_default_kernel_args: system.no_default_kernel_args,
+            target_imgref: system.target_imgref.clone(),
+            size: system.size,
+            compression: out.compress,
+            tls_verify: image.tls_verify,
+            cache: image.cache_wish(),
+            spool_dir: image.spool_dir.clone(),
+            source_date_epoch: system.source_date_epoch,
+        }
+    }
+}
+
+/// Parses a command line (with the program's name first), with `build` put in where no verb is named.
+///
+/// # Errors
+/// clap's, which also carries the texts of `--help` and `--version`.
+pub fn parse_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(with_verb(arguments.into_iter().collect()))
+}
+
+/// The completion script of a shell.
+#[must_use]
+pub fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "diskwright", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Global flags may come first; if what follows them is no verb, the verb is `build`.
+fn with_verb(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let command = Cli::command();
+    let mut at = 1;
+    while let Some(takes_value) = arguments.get(at).and_then(|argument| global_flag(&command, argument)) {
+        at += if takes_value { 2 } else { 1 };
+    }
+    let is_verb = |text: &str| text == "help" || command.find_subcommand(text).is_some();
+    let needs_none = |text: &str| is_verb(text) || ["-h", "--help", "-V", "--version"].contains(&text);
+    if arguments.get(at).is_some_and(|first| !first.to_str().is_some_and(needs_none)) {
+        arguments.insert(1, "build".into());
+    }
+    arguments
+}
+
+/// Whether this is a global flag, and if so, whether its value is the next argument.
+fn global_flag(command: &clap::Command, argument: &OsString) -> Option<bool> {
+    let text = argument.to_str()?;
+    let name = text.split('=').next()?;
+    let is = |arg: &&clap::Arg| {
+        let long = name.strip_prefix("--").is_some_and(|name| arg.get_long() == Some(name));
+        let short = name.strip_prefix('-').is_some_and(|name| name.chars().eq(arg.get_short()));
+        arg.is_global_set() && (long || short)
+    };
+    let arg = command.get_arguments().find(is)?;
+    Some(arg.get_action().takes_values() && !text.contains('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(line: &str) -> String {
+        let line = with_verb(line.split(' ').map(OsString::from).collect());
+        line.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn clap_finds_no_fault_in_the_definition() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn build_is_put_in_where_no_verb_is() {
+        for (given, meant) in [
+            ("d image", "d build image"),
+            ("d -o build image", "d build -o build image"),
+            ("d -v image", "d build -v image"),
+            ("d --progress json image", "d build --progress json image"),
+        ] {
+            assert_eq!(with(given), meant);
+        }
+        for same in ["d", "d build x", "d -v build x", "d --progress json inspect x", "d -h", "d help build"]
+        {
+            assert_eq!(with(same), same);
+        }
+        assert_eq!(with("d --log-level=warn version"), "d --log-level=warn version");
+    }
+}

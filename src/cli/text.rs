@@ -1,0 +1,174 @@
+//! Texts for people: what help adds to the flags, and results as text.
+
+use std::fmt::{self, Write};
+
+use diskwright_formats::{
+    filesystem::FILESYSTEMS,
+    units::{GIB, KIB, MIB},
+    writer::WRITERS,
+};
+use serde::Serialize;
+
+use super::values::root_filesystems;
+use crate::inspect::Inspection;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    a failure of no other kind
+  2    the command line is wrong
+  3    the image or the blueprint is: corrupt, unsupported, or asking for what cannot be done
+  4    a registry, or the network on the way to it
+  5    the output: disk full, read-only, not permitted
+  130  interrupted (143: terminated); nothing is left behind";
+
+/// What `diskwright --help` adds.
+pub(super) fn overview() -> String {
+    let mut text = String::from("Examples:\n");
+    text += "  diskwright registry.example.com/os:latest\n";
+    text += "  diskwright build --type qcow2,raw --output disks registry.example.com/os:latest\n";
+    text += "  diskwright inspect oci:os-layout:latest\n\n";
+    text += &formats();
+    text += &filesystems();
+    text + EXIT_CODES
+}
+
+/// What `diskwright build --help` adds.
+pub(super) fn build_examples() -> String {
+    let mut text = String::from("Examples:\n");
+    text += "  A qcow2 disk, at qcow2/disk.qcow2:\n";
+    text += "    diskwright registry.example.com/os:latest\n";
+    text += "  Two formats from one run, with a user and files set up:\n";
+    text += "    diskwright build -t qcow2 -t raw -b blueprint.yaml registry.example.com/os:latest\n";
+    text += "  From an OCI layout, for another architecture, as small as it gets:\n";
+    text += "    diskwright build --target-arch arm64 --size fit oci:os-layout:latest\n";
+    text += "  The system is to update from somewhere else:\n";
+    text += "    diskwright build --target-imgref registry.example.com/os:stable oci:os-layout\n\n";
+    text += &formats();
+    text += &filesystems();
+    text + EXIT_CODES
+}
+
+/// What `diskwright build -h` adds.
+pub(super) fn names() -> String {
+    let types: Vec<_> = WRITERS.iter().map(|writer| writer.spec().name).collect();
+    let filesystems: Vec<_> = root_filesystems().collect();
+    format!(
+        "Types: {}\nFilesystems: {}\n`diskwright build --help` shows examples and exit codes",
+        types.join(", "),
+        filesystems.join(", ")
+    )
+}
+
+fn formats() -> String {
+    let mut text = String::from("Types (--type), and the file each makes:\n");
+    for spec in WRITERS.iter().map(|writer| writer.spec()) {
+        let _ = write!(text, "  {:<10} {:<20} {}", spec.name, spec.path, spec.about);
+        if !spec.aliases.is_empty() {
+            let _ = write!(text, " (also: {})", spec.aliases.join(", "));
+        }
+        text.push('\n');
+    }
+    text + "\n"
+}
+
+fn filesystems() -> String {
+    let names: Vec<_> = root_filesystems().collect();
+    format!("Filesystems (--rootfs):\n  {}\n\n", names.join(", "))
+}
+
+/// `bytes` with a binary unit, three digits at least.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        0..KIB => return format!("{bytes} B"),
+        KIB..MIB => (KIB, "KiB"),
+        MIB..GIB => (MIB, "MiB"),
+        _ => (GIB, "GiB"),
+    };
+    let tenths = u128::from(bytes) * 10 / u128::from(unit);
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
+}
+
+/// What `version` shows.
+#[derive(Debug, Serialize)]
+pub struct Version {
+    name: &'static str,
+    version: &'static str,
+    types: Vec<&'static str>,
+    filesystems: Vec<&'static str>,
+}
+
+impl Version {
+    /// Of this program.
+    #[must_use]
+    pub fn current() -> Self {
+        Self {
+            name: "diskwright",
+            version: env!("CARGO_PKG_VERSION"),
+            types: WRITERS.iter().map(|writer| writer.spec().name).collect(),
+            filesystems: FILESYSTEMS.iter().map(|filesystem| filesystem.name()).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} {}", self.name, self.version)?;
+        writeln!(f, "types: {}", self.types.join(", "))?;
+        writeln!(f, "filesystems: {}", self.filesystems.join(", "))
+    }
+}
+
+/// An inspection as text, a fact a line.
+#[must_use]
+pub fn inspection(found: &Inspection) -> String {
+    let mut facts = Facts::default();
+    facts.add("image", &found.reference);
+    facts.add("digest", &found.manifest_digest);
+    facts.add("architecture", &found.arch);
+    facts.add("system", found.os.as_deref().unwrap_or("unnamed"));
+    for kernel in &found.kernels {
+        let initramfs =
+            kernel.initramfs_size.map_or("no initramfs".into(), |len| format!("initramfs {}", size(len)));
+        facts.add(
+            "kernel",
+            &format!("{} ({}, {}), {initramfs}", kernel.version, kernel.path, size(kernel.size)),
+        );
+    }
+    if found.kernels.is_empty() {
+        facts.add("kernel", "none: this image cannot boot");
+    }
+    for bootloader in &found.bootloaders {
+        facts.add("bootloader", &format!("{} ({})", bootloader.name, bootloader.path));
+    }
+    facts.add("selinux", found.selinux.as_deref().unwrap_or("no policy"));
+    facts.add("filesystem", found.default_filesystem.as_deref().unwrap_or("none declared"));
+    facts.add("layers", &layers(found));
+    for line in found.prepare_root.iter().flat_map(|text| text.lines()) {
+        facts.add("prepare-root", line);
+    }
+    for (key, value) in &found.labels {
+        facts.add("label", &format!("{key}={value}"));
+    }
+    facts.0
+}
+
+fn layers(found: &Inspection) -> String {
+    let (packed, unpacked) = (size(found.compressed_bytes), size(found.unpacked_bytes));
+    format!("{}, {packed} compressed, {unpacked} of files", found.layers.len())
+}
+
+#[derive(Default)]
+struct Facts(String);
+
+impl Facts {
+    fn add(&mut self, name: &str, value: &str) {
+        let _ = writeln!(self.0, "{name:<13} {}", printable(value));
+    }
+}
+
+/// Control characters of an image's texts do not reach the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

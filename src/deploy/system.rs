@@ -1,0 +1,203 @@
+//! What is bootable in a merged tree: kernel, initramfs, os-release, SELinux
+//! policy, prepare-root configuration. Read once, used by the deployment and
+//! by `inspect`.
+
+use anyhow::{Result, bail, ensure};
+use diskwright_formats::tree::{Kind, NodeId};
+
+use super::rootfs::Rootfs;
+
+/// Where a kernel lies in a bootable image.
+const MODULES: &str = "usr/lib/modules";
+
+/// A kernel and what is loaded with it.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// Name of its directory: what `uname -r` will say.
+    pub version: String,
+    /// The kernel image.
+    pub vmlinuz: NodeId,
+    /// The initial RAM filesystem.
+    pub initramfs: Option<NodeId>,
+    /// `.vmlinuz.hmac`, for FIPS mode.
+    pub hmac: Option<NodeId>,
+    /// A single device tree.
+    pub devicetree: Option<NodeId>,
+    /// A directory of device trees, when there is no single one.
+    pub dtb: Option<NodeId>,
+}
+
+impl Kernel {
+    /// The only kernel below `usr/lib/modules`.
+    ///
+    /// # Errors
+    /// None, or more than one: bootc takes exactly one.
+    pub fn find(rootfs: &Rootfs<'_>) -> Result<Self> {
+        let mut found: Vec<_> = rootfs
+            .list(MODULES)
+            .into_iter()
+            .filter(|(name, _)| rootfs.is_file(&format!("{MODULES}/{}/vmlinuz", String::from_utf8_lossy(name))))
+            .collect();
+        let Some((name, directory)) = found.pop() else {
+            bail!("no kernel in the image: no regular file {MODULES}/VERSION/vmlinuz");
+        };
+        ensure!(
+            found.is_empty(),
+            "more than one kernel in the image: {MODULES}/{} and {MODULES}/{}; a bootable image has exactly one",
+            String::from_utf8_lossy(found[0].0),
+            String::from_utf8_lossy(name)
+        );
+        let file = |name: &str| {
+            let child = rootfs.tree.child(directory, name.as_bytes());
+            child.filter(|&id| matches!(rootfs.tree.node(id).kind, Kind::File(_)))
+        };
+        let devicetree = file("devicetree");
+        let dtb = rootfs.tree.child(directory, b"dtb").filter(|&id| rootfs.tree.children(id).is_some());
+        let Some(vmlinuz) = file("vmlinuz") else {
+            bail!("{MODULES}/{}/vmlinuz is not a regular file", String::from_utf8_lossy(name));
+        };
+        Ok(Self {
+            version: String::from_utf8_lossy(name).into_owned(),
+            vmlinuz,
+            initramfs: file("initramfs.img").or_else(|| file("initramfs")),
+            hmac: file(".vmlinuz.hmac"),
+            devicetree,
+            dtb: if devicetree.is_none() { dtb } else { None },
+        })
+    }
+}
+
+/// Fields of os-release(5); all are optional.
+#[derive(Clone, Debug, Default)]
+pub struct OsRelease {
+    fields: Vec<(String, String)>,
+}
+
+impl OsRelease {
+    /// Reads `usr/lib/os-release`, else `etc/os-release`.
+    ///
+    /// # Errors
+    /// A file that is not text.
+    pub fn read(rootfs: &Rootfs<'_>) -> Result<Self> {
+        for path in ["usr/lib/os-release", "etc/os-release", "usr/etc/os-release"] {
+            if let Some(text) = rootfs.read_text(path)? {
+                return Ok(Self::parse(&text));
+            }
+        }
+        Ok(Self::default())
+    }
+
+    fn parse(text: &str) -> Self {
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        let pairs = lines.filter_map(|line| line.split_once('='));
+        let fields = pairs.map(|(key, value)| (key.to_owned(), unquote(value))).collect();
+        Self { fields }
+    }
+
+    /// The value of `key`, quotes removed.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let found = self.fields.iter().rev().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// What a boot menu shows: `PRETTY_NAME`, else `NAME`, else `ID`, else "Linux".
+    #[must_use]
+    pub fn title(&self) -> &str {
+        ["PRETTY_NAME", "NAME", "ID"].iter().find_map(|key| self.get(key)).unwrap_or("Linux")
+    }
+}
+
+/// A value as a shell would read it: one pair of quotes, backslashes inside double ones.
+fn unquote(value: &str) -> String {
+    if let Some(inner) = value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+        return inner.to_owned();
+    }
+    let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    let mut out = String::new();
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        out.extend(if c == '\\' { chars.next() } else { Some(c) });
+    }
+    out
+}
+
+/// Where SELinux is configured in an image.
+fn selinux_base(rootfs: &Rootfs<'_>) -> &'static str {
+    if rootfs.is_directory("etc/selinux") { "etc/selinux" } else { "usr/etc/selinux" }
+}
+
+/// `SELINUX=` of the configuration, if there is one.
+///
+/// # Errors
+/// A configuration that is not text.
+pub fn selinux_mode(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
+    let text = rootfs.read_text(&format!("{}/config", selinux_base(rootfs)))?;
+    Ok(text.and_then(|text| OsRelease::parse(&text).get("SELINUX").map(str::to_owned)))
+}
+
+/// The directory of an enabled SELinux policy ("etc/selinux/targeted"), if the image has one.
+///
+/// # Errors
+/// A configuration that is not text.
+pub fn selinux_policy(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
+    let base = selinux_base(rootfs);
+    let Some(text) = rootfs.read_text(&format!("{base}/config"))? else { return Ok(None) };
+    let config = OsRelease::parse(&text);
+    let enabled = matches!(config.get("SELINUX"), Some("enforcing" | "permissive"));
+    let policy = format!("{base}/{}", config.get("SELINUXTYPE").unwrap_or("targeted"));
+    let has_policy = rootfs.list(&format!("{policy}/policy")).iter().any(|(name, _)| name.starts_with(b"policy."));
+    Ok((enabled && has_policy).then_some(policy))
+}
+
+/// `[composefs] enabled` of `ostree/prepare-root.conf`: `/usr/lib`, then `/etc` over it.
+///
+/// # Errors
+/// No such file at all (bootc refuses such an image), or one that is not text.
+pub fn composefs_mode(rootfs: &Rootfs<'_>) -> Result<String> {
+    let mut mode = None;
+    let mut found = false;
+    for path in ["usr/lib/ostree/prepare-root.conf", "etc/ostree/prepare-root.conf", "usr/etc/ostree/prepare-root.conf"] {
+        let Some(text) = rootfs.read_text(path)? else { continue };
+        found = true;
+        mode = key_file_value(&text, "composefs", "enabled").or(mode);
+    }
+    ensure!(found, "no usr/lib/ostree/prepare-root.conf in the image: its initramfs cannot find the deployment");
+    Ok(mode.unwrap_or_else(|| "no".to_owned()))
+}
+
+/// The value of `key` in `[section]` of a key file.
+fn key_file_value(text: &str, section: &str, key: &str) -> Option<String> {
+    let mut inside = false;
+    let mut found = None;
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            inside = name == section;
+        } else if let Some((name, value)) = line.split_once('=')
+            && inside
+            && name.trim() == key
+        {
+            found = Some(value.trim().to_owned());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn os_release_values_lose_their_quotes() {
+        let os = OsRelease::parse("# x\nID=debian\nPRETTY_NAME=\"A \\\"b\\\" c\"\nNAME='d e'\nVERSION_ID=\n");
+        assert_eq!((os.get("ID"), os.title(), os.get("NAME")), (Some("debian"), "A \"b\" c", Some("d e")));
+        assert_eq!(os.get("VERSION_ID"), None);
+    }
+
+    #[test]
+    fn key_files_have_sections() {
+        let text = "[a]\nenabled=no\n[composefs]\n enabled = yes\n[b]\nenabled=1\n";
+        assert_eq!(key_file_value(text, "composefs", "enabled").as_deref(), Some("yes"));
+        assert_eq!(key_file_value(text, "c", "enabled"), None);
+    }
+}

@@ -1,1 +1,0 @@
-//! Layers to one tree: whiteouts, opaque directories, hard links.
