@@ -138,9 +138,9 @@ fn attributes(tree: &mut Tree, root: NodeId) {
         (
             "capability in a block",
             &[
+                ("security.ima", &long[..50]),
                 ("security.selinux", &long[..200]),
-                ("security.capability", &long[..100]),
-                ("user.x", &long[..90]),
+                ("security.capability", &capability),
             ],
         ),
         (
