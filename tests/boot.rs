@@ -87,7 +87,10 @@ fn check_customizations(report: &Report) {
     groups.sort_unstable();
     assert_eq!(groups, ["adm", "demo", "sudo"]);
     assert_eq!(report.section("password"), "right");
-    assert!(report.section("ssh").starts_with("demo\n/home/demo\n") || report.section("ssh").starts_with("demo\n/var/home/demo\n"));
+    assert!(
+        report.section("ssh").starts_with("demo\n/home/demo\n")
+            || report.section("ssh").starts_with("demo\n/var/home/demo\n")
+    );
     let files = "/etc/demo.conf 644 root:root 19\n/etc/demo.d/secret 640 demo:adm 6\nfrom the blueprint";
     assert_eq!(report.section("files"), files);
     let arguments = report.section("cmdline");
@@ -157,11 +160,20 @@ fn check_offline(scratch: &Path, disk: &Path) {
             let (skip, count) = (format!("skip={offset}"), format!("count={size}"));
             let (from, to) = (format!("if={}", path(&raw)), format!("of={}", path(&esp)));
             let flags = "iflag=skip_bytes,count_bytes";
-            judge("coreutils", "dd", &[&from, &to, &skip, &count, flags, "bs=1M", "conv=sparse", "status=none"]);
+            judge(
+                "coreutils",
+                "dd",
+                &[&from, &to, &skip, &count, flags, "bs=1M", "conv=sparse", "status=none"],
+            );
             judge("dosfstools", "fsck.fat", &["-n", path(&esp)]);
         } else if magic == [0x53, 0xef] {
             assert!(e2fsck(&raw, offset).status.success(), "e2fsck of the partition at {offset}");
-            fs::File::options().write(true).open(&raw).unwrap().write_all_at(&[0; 64], offset + 1024 + 4).unwrap();
+            fs::File::options()
+                .write(true)
+                .open(&raw)
+                .unwrap()
+                .write_all_at(&[0; 64], offset + 1024 + 4)
+                .unwrap();
             assert!(!e2fsck(&raw, offset).status.success(), "e2fsck passes a broken superblock");
         } else {
             continue;
@@ -182,7 +194,9 @@ fn partitions(raw: &Path) -> Vec<(u64, u64, String)> {
     let table: serde_json::Value = serde_json::from_slice(&table.stdout).unwrap();
     let rows = table["partitiontable"]["partitions"].as_array().unwrap();
     let sectors = |row: &serde_json::Value, key: &str| row[key].as_u64().unwrap() * 512;
-    rows.iter().map(|row| (sectors(row, "start"), sectors(row, "size"), row["type"].as_str().unwrap().into())).collect()
+    rows.iter()
+        .map(|row| (sectors(row, "start"), sectors(row, "size"), row["type"].as_str().unwrap().into()))
+        .collect()
 }
 
 fn read_at(file: &Path, offset: u64, len: usize) -> Vec<u8> {
@@ -211,14 +225,22 @@ fn overlay(scratch: &Path, built: &Path) -> PathBuf {
     let built = built.canonicalize().unwrap();
     let size = GROWN_BYTES.to_string();
     judge("qemu-utils", "qemu-img", &["check", "-q", path(&built)]);
-    judge("qemu-utils", "qemu-img", &["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", path(&built), path(&overlay), &size]);
+    judge(
+        "qemu-utils",
+        "qemu-img",
+        &["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", path(&built), path(&overlay), &size],
+    );
     overlay
 }
 
 fn demo_image() -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/demo-image");
     let image = env::var_os("DISKWRIGHT_DEMO_IMAGE").map_or(default, PathBuf::from);
-    assert!(image.join("index.json").exists(), "no OCI layout: make it with `scripts/demo-image {}`", image.display());
+    assert!(
+        image.join("index.json").exists(),
+        "no OCI layout: make it with `scripts/demo-image {}`",
+        image.display()
+    );
     image
 }
 
@@ -232,7 +254,11 @@ fn manifest_digest() -> String {
 fn ssh_key(scratch: &Path) -> PathBuf {
     let key = scratch.with_file_name("boot-key");
     if !key.exists() {
-        judge("openssh-client", "ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", "boot-test", "-f", path(&key)]);
+        judge(
+            "openssh-client",
+            "ssh-keygen",
+            &["-q", "-t", "ed25519", "-N", "", "-C", "boot-test", "-f", path(&key)],
+        );
     }
     key
 }
@@ -248,7 +274,12 @@ fn scratch(name: &str) -> PathBuf {
 fn judge(package: &str, program: &str, arguments: &[&str]) -> Output {
     let output = run(package, program, arguments);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{program} {arguments:?}: {}{}", text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
     output
 }
 
