@@ -7,7 +7,7 @@
 //!                                             +-> blobs ---+--spool--> [Layer]
 //! ```
 //!
-//! A [`store::Store`] only finds bytes; whether they are the right ones is
+//! A store only finds bytes; whether they are the right ones is
 //! decided here, in one way for all sources.
 
 use std::{fs::File, path::PathBuf, sync::Arc};
