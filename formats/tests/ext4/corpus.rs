@@ -225,14 +225,14 @@ pub(crate) fn crowd(count: usize, len: usize) -> Tree {
     tree
 }
 
-/// `count` files of `size` bytes, labelled, about 30 to a directory.
-pub(crate) fn forest(count: usize, size: usize) -> Tree {
+/// `count` labelled files, 30 to a directory; one in `every` has up to `size` bytes, the others none.
+pub(crate) fn forest(count: usize, every: usize, size: usize) -> Tree {
     let mut tree = empty();
     let root = tree.root();
     let labels: Vec<_> = (0..20)
         .map(|i| xattrs(&[("security.selinux", format!("system_u:object_r:t{i}_t:s0\0").as_bytes())]))
         .collect();
-    let data = Data::from_bytes(noise(size.max(1)));
+    let data = Data::from_bytes(noise(size));
     let mut at = root;
     for index in 0..count {
         if index % 900 == 0 {
@@ -246,7 +246,8 @@ pub(crate) fn forest(count: usize, size: usize) -> Tree {
             mtime: Time { seconds: index as i64, nanoseconds: 0 },
             ..Meta::root(0o644)
         };
-        let content = Sparse::from_data(data.slice(0, (index * 7919 % (size + 1)) as u64));
+        let len = if index % every == 0 { 1 + index * 7919 % size } else { 0 };
+        let content = Sparse::from_data(data.slice(0, len as u64));
         add(&mut tree, parent, format!("file-{index}.txt"), Kind::File(content), meta);
     }
     tree
