@@ -12,7 +12,10 @@ pub(crate) fn empty() -> Tree {
     Tree::new(Meta { mtime: Time { seconds: 1_600_000_000, nanoseconds: 1 }, ..Meta::root(0o755) })
 }
 
-pub(crate) fn xattrs(list: &[(&str, &[u8])]) -> Arc<Xattrs> {
+/// Attributes: names and values.
+type List<'a> = &'a [(&'a str, &'a [u8])];
+
+pub(crate) fn xattrs(list: List<'_>) -> Arc<Xattrs> {
     Arc::new(list.iter().map(|&(name, value)| (name.as_bytes().into(), value.into())).collect())
 }
 
@@ -130,7 +133,7 @@ fn attributes(tree: &mut Tree, root: NodeId) {
     let at = directory(tree, root, "xattrs");
     let (long, acl) = (noise(2000), acl());
     let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let sets: [(&str, &[(&str, &[u8])]); 12] = [
+    let sets: [(&str, List<'_>); 12] = [
         ("label", &[("security.selinux", LABEL)]),
         ("empty value", &[("user.empty", b"")]),
         ("empty values in a block", &[("user.a", b""), ("user.b", &long), ("user.c", b"")]),
