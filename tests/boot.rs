@@ -159,11 +159,20 @@ fn check_offline(scratch: &Path, disk: &Path) {
             let (skip, count) = (format!("skip={offset}"), format!("count={size}"));
             let (from, to) = (format!("if={}", path(&raw)), format!("of={}", path(&esp)));
             let flags = "iflag=skip_bytes,count_bytes";
-            judge("coreutils", "dd", &[&from, &to, &skip, &count, flags, "bs=1M", "conv=sparse", "status=none"]);
+            judge(
+                "coreutils",
+                "dd",
+                &[&from, &to, &skip, &count, flags, "bs=1M", "conv=sparse", "status=none"],
+            );
             judge("dosfstools", "fsck.fat", &["-n", path(&esp)]);
         } else if magic == [0x53, 0xef] {
             assert!(e2fsck(&raw, offset).status.success(), "e2fsck of the partition at {offset}");
-            fs::File::options().write(true).open(&raw).unwrap().write_all_at(&[0; 64], offset + 1024 + 4).unwrap();
+            fs::File::options()
+                .write(true)
+                .open(&raw)
+                .unwrap()
+                .write_all_at(&[0; 64], offset + 1024 + 4)
+                .unwrap();
             assert!(!e2fsck(&raw, offset).status.success(), "e2fsck passes a broken superblock");
         } else {
             continue;
@@ -184,7 +193,9 @@ fn partitions(raw: &Path) -> Vec<(u64, u64, String)> {
     let table: serde_json::Value = serde_json::from_slice(&table.stdout).unwrap();
     let rows = table["partitiontable"]["partitions"].as_array().unwrap();
     let sectors = |row: &serde_json::Value, key: &str| row[key].as_u64().unwrap() * 512;
-    rows.iter().map(|row| (sectors(row, "start"), sectors(row, "size"), row["type"].as_str().unwrap().into())).collect()
+    rows.iter()
+        .map(|row| (sectors(row, "start"), sectors(row, "size"), row["type"].as_str().unwrap().into()))
+        .collect()
 }
 
 fn read_at(file: &Path, offset: u64, len: usize) -> Vec<u8> {
@@ -213,14 +224,22 @@ fn overlay(scratch: &Path, built: &Path) -> PathBuf {
     let built = built.canonicalize().unwrap();
     let size = GROWN_BYTES.to_string();
     judge("qemu-utils", "qemu-img", &["check", "-q", path(&built)]);
-    judge("qemu-utils", "qemu-img", &["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", path(&built), path(&overlay), &size]);
+    judge(
+        "qemu-utils",
+        "qemu-img",
+        &["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", path(&built), path(&overlay), &size],
+    );
     overlay
 }
 
 fn demo_image() -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/demo-image");
     let image = env::var_os("DISKWRIGHT_DEMO_IMAGE").map_or(default, PathBuf::from);
-    assert!(image.join("index.json").exists(), "no OCI layout: make it with `scripts/demo-image {}`", image.display());
+    assert!(
+        image.join("index.json").exists(),
+        "no OCI layout: make it with `scripts/demo-image {}`",
+        image.display()
+    );
     image
 }
 
@@ -234,7 +253,11 @@ fn manifest_digest() -> String {
 fn ssh_key(scratch: &Path) -> PathBuf {
     let key = scratch.with_file_name("boot-key");
     if !key.exists() {
-        judge("openssh-client", "ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", "boot-test", "-f", path(&key)]);
+        judge(
+            "openssh-client",
+            "ssh-keygen",
+            &["-q", "-t", "ed25519", "-N", "", "-C", "boot-test", "-f", path(&key)],
+        );
     }
     key
 }
@@ -250,7 +273,12 @@ fn scratch(name: &str) -> PathBuf {
 fn judge(package: &str, program: &str, arguments: &[&str]) -> Output {
     let output = run(package, program, arguments);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{program} {arguments:?}: {}{}", text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
     output
 }
 

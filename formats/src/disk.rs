@@ -1,7 +1,11 @@
 //! A disk: a [`Layout`] in plain numbers, and [`assemble`], which puts the
 //! partition table and the volumes' bytes where it says.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
+
+use crate::{Error, Result, partition::gpt, sparse::Sparse};
 
 /// The partition table of a disk as plain numbers.
 #[derive(Clone, Debug)]
@@ -31,4 +35,39 @@ pub struct Partition {
     pub name: String,
     /// GPT attribute bits.
     pub attributes: u64,
+}
+
+/// The whole disk: the table that `layout` describes, and each volume in the
+/// partition of that index (from 0). Partitions without a volume read as zero.
+///
+/// # Errors
+/// As [`gpt::table`]; [`Error::Unsupported`] for a volume of another size than
+/// its partition, or without one; [`Error::Overlap`] for two volumes in one partition.
+pub fn assemble(layout: &Layout, volumes: &[(usize, Sparse)]) -> Result<Sparse> {
+    let mut disk = gpt::table(layout, None)?;
+    let mut placed = BTreeMap::new();
+    for (index, volume) in volumes {
+        let Some(partition) = layout.partitions.get(*index) else {
+            let why = format!("the disk has {} partitions", layout.partitions.len());
+            return Err(Error::Unsupported { what: format!("volume for partition {}", index + 1), why });
+        };
+        check_volume(*index, partition, volume)?;
+        if placed.insert(partition.offset, volume).is_some() {
+            return Err(Error::Overlap { offset: partition.offset, len: volume.len() });
+        }
+    }
+    for (offset, volume) in placed {
+        disk.place(offset, volume)?;
+    }
+    Ok(disk)
+}
+
+fn check_volume(index: usize, partition: &Partition, volume: &Sparse) -> Result<()> {
+    if volume.len() == partition.size {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        what: format!("volume of {} bytes", volume.len()),
+        why: format!("partition {} '{}' has {} bytes", index + 1, partition.name, partition.size),
+    })
 }

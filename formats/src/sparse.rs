@@ -148,10 +148,53 @@ impl Sparse {
         Ok(buf)
     }
 
+    /// The windows of `size` bytes (aligned to `size`, which is not zero) that data touches.
+    #[must_use]
+    pub const fn windows(&self, size: usize) -> Windows<'_> {
+        Windows { sparse: self, size: size as u64, at: 0, next_piece: 0 }
+    }
+
     /// A reader over all bytes, from the start.
     #[must_use]
     pub const fn reader(&self) -> Reader<'_> {
         Reader { sparse: self, at: 0 }
+    }
+}
+
+/// An aligned part of a [`Sparse`] that is not all gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Offset in bytes, a multiple of the window size.
+    pub offset: u64,
+    /// Length in bytes: the window size, less at the very end.
+    pub len: usize,
+    /// Bytes that are not gaps.
+    pub data: u64,
+}
+
+/// Iterator over the aligned windows that data touches, ascending.
+#[derive(Clone, Debug)]
+pub struct Windows<'a> {
+    sparse: &'a Sparse,
+    size: u64,
+    at: u64,
+    next_piece: usize,
+}
+
+impl Iterator for Windows<'_> {
+    type Item = Window;
+
+    fn next(&mut self) -> Option<Window> {
+        let pieces = self.sparse.pieces.get(self.next_piece..)?;
+        let offset = self.at.max(pieces.first()?.offset) / self.size * self.size;
+        let end = (offset + self.size).min(self.sparse.len);
+        let mut data = 0;
+        for piece in pieces.iter().take_while(|piece| piece.offset < end) {
+            data += piece.end().min(end) - piece.offset.max(offset);
+            self.next_piece += usize::from(piece.end() <= end);
+        }
+        self.at = end;
+        Some(Window { offset, len: (end - offset) as usize, data })
     }
 }
 
@@ -188,6 +231,17 @@ mod tests {
         let mut read = Vec::new();
         sparse.reader().read_to_end(&mut read).unwrap();
         assert_eq!(read, sparse.to_vec().unwrap());
+    }
+
+    #[test]
+    fn windows_cover_all_data_and_skip_gaps() {
+        let mut sparse = Sparse::new(42);
+        for (offset, bytes) in [(3, &b"abc"[..]), (7, b"12345678901"), (30, b"x"), (41, b"y")] {
+            sparse.insert(offset, Data::from_bytes(bytes)).unwrap();
+        }
+        let windows: Vec<_> = sparse.windows(8).map(|w| (w.offset, w.len, w.data)).collect();
+        assert_eq!(windows, [(0, 8, 4), (8, 8, 8), (16, 8, 2), (24, 8, 1), (40, 2, 1)]);
+        assert_eq!(Sparse::new(9).windows(8).count(), 0);
     }
 
     #[test]

@@ -8,17 +8,21 @@ mod values;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, builder::BoolishValueParser};
 use clap_complete::Shell;
 use diskwright_formats::writer;
 
 use crate::{
-    build::{BuildRequest, CacheWish, SizeWish},
+    build::{BuildRequest, SizeWish},
     inspect::InspectRequest,
     progress::{Level, Style},
+    source::{self, CacheChoice},
 };
 
 pub use text::{Version, inspection, size};
+
+/// What is made when no type is named.
+const DEFAULT_TYPE: &str = "qcow2";
 
 /// Bootable OCI images to disks, without privileges
 ///
@@ -27,7 +31,8 @@ pub use text::{Version, inspection, size};
 /// Without a verb it builds: `diskwright IMAGE` is `diskwright build IMAGE`.
 #[derive(Debug, Parser)]
 #[command(name = "diskwright", version, arg_required_else_help = true, max_term_width = 100,
-          after_long_help = text::overview(), after_help = "`diskwright --help` shows examples and exit codes")]
+          after_long_help = text::overview(),
+          after_help = "`diskwright --help` shows examples and exit codes")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -102,8 +107,15 @@ pub struct ImageArgs {
     pub target_arch: Option<String>,
     /// Whether registries must speak TLS with a valid certificate
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+          default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set,
+          value_parser = BoolishValueParser::new())]
     pub tls_verify: bool,
+    /// Credentials for registries [default: as containers-auth.json(5) says]
+    #[arg(long = "authfile", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub auth_file: Option<PathBuf>,
+    /// Certificates for registries [default: as containers-certs.d(5) says]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub cert_dir: Option<PathBuf>,
     /// Keep verified layers in this directory [default: the user's cache directory]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "no_cache")]
     pub cache: Option<PathBuf>,
@@ -116,11 +128,18 @@ pub struct ImageArgs {
 }
 
 impl ImageArgs {
-    fn cache_wish(&self) -> CacheWish {
-        match &self.cache {
-            _ if self.no_cache => CacheWish::Off,
-            Some(dir) => CacheWish::At(dir.clone()),
-            None => CacheWish::Default,
+    fn options(&self) -> source::Options {
+        source::Options {
+            target_arch: self.target_arch.clone(),
+            tls_verify: self.tls_verify,
+            cache: match &self.cache {
+                _ if self.no_cache => CacheChoice::Off,
+                Some(dir) => CacheChoice::Dir(dir.clone()),
+                None => CacheChoice::Default,
+            },
+            auth_file: self.auth_file.clone(),
+            cert_dir: self.cert_dir.clone(),
+            spool_dir: self.spool_dir.clone(),
         }
     }
 }
@@ -140,13 +159,7 @@ impl InspectArgs {
     /// What is asked of the library.
     #[must_use]
     pub fn request(&self) -> InspectRequest {
-        InspectRequest {
-            reference: self.image.reference.clone(),
-            target_arch: self.image.target_arch.clone(),
-            tls_verify: self.image.tls_verify,
-            cache: self.image.cache_wish(),
-            spool_dir: self.image.spool_dir.clone(),
-        }
+        InspectRequest { reference: self.image.reference.clone(), source: self.image.options() }
     }
 }
 
@@ -172,9 +185,9 @@ pub struct BuildArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Output")]
 pub struct OutArgs {
-    /// Disk format (listed below); repeat it, or separate with commas, for several from one run
+    /// Disk format; repeat it, or separate with commas, for several [default: qcow2]
     #[arg(short = 't', long = "type", value_name = "TYPE", value_delimiter = ',',
-          default_value = "qcow2", value_parser = values::types(), hide_possible_values = true)]
+          value_parser = values::types(), hide_possible_values = true)]
     pub types: Vec<String>,
     /// Directory for the disks; each format has its own path below it
     #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
@@ -194,7 +207,7 @@ pub struct SystemArgs {
     /// Blueprint: what to set up on the disk
     #[arg(short, long, alias = "config", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub blueprint: Option<PathBuf>,
-    /// Filesystem of the root volume (listed below) [default: what the image declares]
+    /// Filesystem of the root volume [default: what the image declares]
     #[arg(long, value_name = "FILESYSTEM", value_parser = values::filesystems(), hide_possible_values = true)]
     pub rootfs: Option<String>,
     /// Size of the disk: 10GiB; +5GiB for the content and so much free space; or `fit`
@@ -223,17 +236,20 @@ pub struct SystemArgs {
 /// Flags of bootc-image-builder that mean nothing here: accepted, so that old command lines run.
 #[derive(Args, Debug)]
 pub struct DeadArgs {
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = BoolishValueParser::new())]
     local: Option<bool>,
     #[arg(long, hide = true)]
     store: Option<PathBuf>,
     #[arg(long, hide = true)]
     rpmmd: Option<PathBuf>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = BoolishValueParser::new())]
     use_librepo: Option<bool>,
     #[arg(long, hide = true)]
     build_container: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = BoolishValueParser::new())]
     in_vm: Option<bool>,
 }
 
@@ -261,9 +277,9 @@ impl BuildArgs {
         let (image, out, system) = (&self.image, &self.out, &self.system);
         BuildRequest {
             reference: image.reference.clone(),
-            types: out.types.clone(),
+            types: if out.types.is_empty() { vec![DEFAULT_TYPE.to_owned()] } else { out.types.clone() },
             rootfs: system.rootfs.clone(),
-            target_arch: image.target_arch.clone(),
+            source: image.options(),
             output: out.output.clone(),
             chown: out.chown,
             blueprint: system.blueprint.clone(),
@@ -272,9 +288,6 @@ impl BuildArgs {
             target_imgref: system.target_imgref.clone(),
             size: system.size,
             compression: out.compress,
-            tls_verify: image.tls_verify,
-            cache: image.cache_wish(),
-            spool_dir: image.spool_dir.clone(),
             source_date_epoch: system.source_date_epoch,
         }
     }

@@ -35,6 +35,8 @@ pub struct Merged {
     pub tree: Tree,
     /// The root of each layer's own tree, lowest first.
     pub layers: Vec<NodeId>,
+    /// Directories of layers that no member describes: what they say of lower ones is nothing.
+    pub implicit: HashSet<NodeId>,
 }
 
 /// Merges `layers`, lowest first.
@@ -43,33 +45,42 @@ pub struct Merged {
 /// A layer that is no valid tar archive, names with `..`, hard links to
 /// nothing; the chain names layer and member.
 pub fn merge(layers: &[Layer]) -> Result<Merged> {
-    let mut tree = Tree::new(Meta::root(0o755));
-    let mut roots = Vec::new();
+    let mut merged = Merged::default();
     let count = layers.len();
     for (index, layer) in layers.iter().enumerate() {
         let data = Data::from_source(layer.tar.clone(), 0, layer.tar_len);
-        let root = add_layer(&mut tree, data)
+        merged
+            .add_layer(data)
             .with_context(|| format!("merging layer {} of {count} ({})", index + 1, layer.digest))?;
-        roots.push(root);
     }
-    Ok(Merged { tree, layers: roots })
+    Ok(merged)
 }
 
-/// Reads one layer, applies it to the tree's root, and returns the layer's own root.
-///
-/// # Errors
-/// As [`merge`].
-pub fn add_layer(tree: &mut Tree, tar: Data) -> Result<NodeId> {
-    let mut builder = Builder::new(tree);
-    let mut archive = Archive::new(tar);
-    while let Some(entry) = archive.next()? {
-        let path = String::from_utf8_lossy(&entry.path).into_owned();
-        builder.add(entry).with_context(|| format!("adding '{path}'"))?;
+impl Default for Merged {
+    fn default() -> Self {
+        Self { tree: Tree::new(Meta::root(0o755)), layers: Vec::new(), implicit: HashSet::new() }
     }
-    let (layer, implicit) = (builder.root, builder.implicit);
-    let root = tree.root();
-    overlay(tree, root, layer, &implicit);
-    Ok(layer)
+}
+
+impl Merged {
+    /// Reads one layer and applies it to the tree.
+    ///
+    /// # Errors
+    /// As [`merge`].
+    pub fn add_layer(&mut self, tar: Data) -> Result<()> {
+        let mut builder = Builder::new(&mut self.tree);
+        let mut archive = Archive::new(tar);
+        while let Some(entry) = archive.next()? {
+            let path = String::from_utf8_lossy(&entry.path).into_owned();
+            builder.add(entry).with_context(|| format!("adding '{path}'"))?;
+        }
+        let layer = builder.root;
+        self.implicit.extend(builder.implicit);
+        let root = self.tree.root();
+        overlay(&mut self.tree, root, layer, &self.implicit);
+        self.layers.push(layer);
+        Ok(())
+    }
 }
 
 /// Builds the tree of one layer in the arena that holds the lower ones.
@@ -218,8 +229,10 @@ fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
     Ok(parts)
 }
 
-/// Applies the directory `upper` to the directory `lower`.
-fn overlay(tree: &mut Tree, lower: NodeId, upper: NodeId, implicit: &HashSet<NodeId>) {
+/// Applies the directory `upper` of a layer to the directory `lower`.
+///
+/// `implicit` directories of the layer leave the metadata of lower ones alone.
+pub fn overlay(tree: &mut Tree, lower: NodeId, upper: NodeId, implicit: &HashSet<NodeId>) {
     if !implicit.contains(&upper) {
         tree.node_mut(lower).meta = tree.node(upper).meta.clone();
     }

@@ -11,8 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{End, Progress, Watcher, bytes, failure, seconds};
 
 const WITH_TOTAL: &str =
-    "{msg:32!} {bar:24} {binary_bytes:>10} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
-const WITHOUT_TOTAL: &str = "{msg:32!} {spinner} {binary_bytes:>10}, {binary_bytes_per_sec}";
+    "{msg:28!} {wide_bar} {binary_bytes:>10} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
+const WITHOUT_TOTAL: &str = "{msg:28!} {spinner} {binary_bytes:>10}, {binary_bytes_per_sec}";
 /// How often the bar moves by itself.
 const TICK: Duration = Duration::from_millis(125);
 
@@ -47,8 +47,8 @@ impl Bars {
 fn finished(bar: &ProgressBar) -> String {
     let (stage, time) = (bar.message(), seconds(bar.elapsed()));
     match bar.position() {
-        0 => format!("{stage:<32} {:>10}  {time:>7}", ""),
-        done => format!("{stage:<32} {:>10}  {time:>7}", bytes(done)),
+        0 => format!("{stage:<28} {:>10}  {time:>7}", ""),
+        done => format!("{stage:<28} {:>10}  {time:>7}", bytes(done)),
     }
 }
 

@@ -115,7 +115,7 @@ impl Machine {
         command
             .args(["-accel", &accelerator, "-machine", "q35", "-cpu", "max"])
             .args(["-m", "2048", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot"])
-            .args(["-device", "virtio-rng-pci", "-device", "virtio-net-pci,netdev=net", "-netdev", "user,id=net"])
+            .args(["-device", "virtio-rng-pci", "-nic", "user,model=virtio-net-pci"])
             .args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=report,name=report"])
             .arg("-chardev")
             .arg(format!("file,id=report,path={}", scratch.join("report").display()))
@@ -154,7 +154,11 @@ impl Report {
             lines[lines.len().saturating_sub(40)..].join("\n")
         };
         let seconds = self.duration.as_secs();
-        format!("{why} after {seconds} s\n--- console:\n{}\n--- report:\n{}", tail(&self.serial), tail(&self.output))
+        format!(
+            "{why} after {seconds} s\n--- console:\n{}\n--- report:\n{}",
+            tail(&self.serial),
+            tail(&self.output)
+        )
     }
 }
 

@@ -1,5 +1,8 @@
 //! Filesystems: from a [`Tree`] to the bytes of a partition.
 
+pub mod ext4;
+pub mod fat;
+
 use uuid::Uuid;
 
 use crate::{
@@ -42,7 +45,7 @@ pub trait Filesystem: Sync {
 }
 
 /// Every filesystem there is, in the order help texts show them.
-pub static FILESYSTEMS: &[&dyn Filesystem] = &[];
+pub static FILESYSTEMS: &[&dyn Filesystem] = &[&ext4::Ext4, &fat::Fat];
 
 /// The filesystem of that name.
 #[must_use]

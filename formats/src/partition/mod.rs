@@ -1,1 +1,3 @@
 //! Partition tables: the sectors before and after the partitions.
+
+pub mod gpt;

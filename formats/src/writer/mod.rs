@@ -1,5 +1,8 @@
 //! Disk formats: from a disk's bytes to the file that is shipped.
 
+pub mod qcow2;
+pub mod raw;
+
 use crate::{Result, sparse::Sparse};
 
 /// What a format's file is used as.
@@ -103,7 +106,7 @@ pub trait FormatWriter: Sync {
 }
 
 /// Every format there is, in the order help texts show them.
-pub static WRITERS: &[&dyn FormatWriter] = &[];
+pub static WRITERS: &[&dyn FormatWriter] = &[&raw::Raw, &qcow2::Qcow2];
 
 /// The format with that name or alias.
 #[must_use]
@@ -112,4 +115,10 @@ pub fn by_name(name: &str) -> Option<&'static dyn FormatWriter> {
         let spec = writer.spec();
         spec.name == name || spec.aliases.contains(&name)
     })
+}
+
+/// Whether all bytes are zero; compares whole runs, at the speed of memory.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    bytes.chunks(ZEROS.len()).all(|run| run == &ZEROS[..run.len()])
 }

@@ -1,6 +1,8 @@
 //! What of a container image becomes ostree content: paths moved, runtime
 //! directories emptied, as ostree-ext's import does it.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result};
 use diskwright_formats::tree::{Kind, Meta, NodeId, Tree};
 
@@ -8,6 +10,39 @@ use diskwright_formats::tree::{Kind, Meta, NodeId, Tree};
 const RUNTIME: [&[u8]; 5] = [b"run", b"tmp", b"proc", b"sys", b"dev"];
 /// Files that container runtimes leave empty in `etc`.
 const RUNTIME_FILES: [&[u8]; 2] = [b"hostname", b"resolv.conf"];
+
+/// Top directories that every system may hold content in.
+const SYSTEM: [&[u8]; 3] = [b"usr", b"etc", b"var"];
+
+/// What of a layer is taken.
+pub(super) struct Filter<'a> {
+    /// Directories of layers that no member describes; copies of them join the set.
+    pub implicit: &'a mut HashSet<NodeId>,
+    /// Whether content beside /usr, /etc and /var can be on the deployed system.
+    pub all: bool,
+}
+
+impl Filter<'_> {
+    /// As [`filter`]; returns also how many top names were left out.
+    pub(super) fn layer(&mut self, tree: &mut Tree, root: NodeId) -> Result<(NodeId, usize)> {
+        let filtered = filter(tree, root)?;
+        if self.implicit.contains(&root) {
+            self.implicit.insert(filtered);
+        }
+        if tree.child(root, b"usr").is_none_or(|usr| self.implicit.contains(&usr)) {
+            self.implicit.extend(tree.child(filtered, b"usr"));
+        }
+        let mut dropped = 0;
+        if !self.all
+            && let Some(children) = tree.children_mut(filtered)
+        {
+            let before = children.len();
+            children.retain(|name, _| SYSTEM.contains(&&**name));
+            dropped = before - children.len();
+        }
+        Ok((filtered, dropped))
+    }
+}
 
 /// The directory `root` as ostree stores it: `etc` below `usr`, runtime
 /// directories without content. Makes new directories where it changes one;
@@ -19,7 +54,9 @@ pub(super) fn filter(tree: &mut Tree, root: NodeId) -> Result<NodeId> {
         let is_directory = tree.children(*node).is_some();
         let node = match &**name {
             b"etc" if is_directory => continue,
-            name if RUNTIME.contains(&name) && is_directory => tree.add_directory(tree.node(*node).meta.clone()),
+            name if RUNTIME.contains(&name) && is_directory => {
+                tree.add_directory(tree.node(*node).meta.clone())
+            }
             b"sysroot" if is_directory => without_repository(tree, *node),
             _ => *node,
         };

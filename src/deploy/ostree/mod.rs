@@ -6,6 +6,7 @@
 mod boot;
 pub mod cfs;
 pub mod checksum;
+mod chunked;
 mod deployment;
 mod gvariant;
 mod import;
@@ -22,19 +23,27 @@ use diskwright_formats::{
 };
 use serde_json::{Value, json};
 
-pub use boot::BootEntry;
 use boot::Boot;
+pub use boot::BootEntry;
 use checksum::Checksum;
+use chunked::Base;
 use deployment::{Checkout, Deployment, Ostree, text_file};
+use import::Filter;
 use refs::{BLOB_PREFIX, IMAGE_PREFIX, escape_ref};
 use repo::{Repo, RepoConfig};
 pub use target::Target;
 
 use super::{image::ImageConfig, system::Kernel};
-use crate::{ids::Ids, progress::Progress};
+use crate::{
+    ids::Ids,
+    merge::{self, Merged},
+    progress::Progress,
+};
 
 /// The version of ostree-ext whose import this is equal to; part of every commit's checksum.
 const IMPORTER_VERSION: (&str, &str) = ("ostree.importer.version", "0.15.3");
+/// The label of a chunked image: the last layer of its base.
+const FINAL_DIFFID: &str = "ostree.final-diffid";
 /// The first deployment's ref: boot version, sub boot version, index.
 const DEPLOYMENT_REF: &str = "ostree/1/1/0";
 
@@ -48,40 +57,123 @@ pub struct Imported {
 }
 
 /// Writes every layer and the merged tree as commits, with the refs by which bootc finds them.
+/// The arena's root must be the merged tree. Without `all_paths`, layers upon a chunked base
+/// only count below /usr, /etc and /var.
 ///
 /// # Errors
-/// Content that ostree cannot hold (device nodes, names that are not UTF-8), unreadable layers.
+/// Content that ostree cannot hold (device nodes, names that are not UTF-8), unreadable layers,
+/// a chunked base whose objects do not match their checksums.
 pub fn import(
-    tree: &mut Tree,
-    layers: &[NodeId],
+    merged: &mut Merged,
     image: &ImageConfig,
     target: &Target,
     config: RepoConfig,
+    all_paths: bool,
     ids: &Ids,
     progress: &dyn Progress,
 ) -> Result<Imported> {
-    let mut repo = Repo::new(config);
     let timestamp = u64::try_from(ids.time().seconds).unwrap_or(0);
-    for (index, (&layer, id)) in layers.iter().zip(&image.layers).enumerate() {
-        let doing = || format!("importing layer {} of {} ({})", index + 1, layers.len(), id.digest);
-        let root = import::filter(tree, layer).with_context(doing)?;
-        repo.hash_files(tree, root, progress).with_context(doing)?;
-        let ids = repo.write_tree(tree, root).with_context(doing)?;
-        let commit = repo.commit(ids, &[IMPORTER_VERSION], None, timestamp);
-        repo.set_ref(&format!("{BLOB_PREFIX}{}", escape_ref(&id.digest)), commit)?;
-    }
-    let root = import::filter(tree, tree.root())?;
-    import::remove_runtime_files(tree, root);
-    let commit = merge_commit(&mut repo, tree, root, image, timestamp, progress)?;
+    let mut import = Import { repo: Repo::new(config), merged, image, timestamp, progress };
+    let base = import.base()?;
+    let root = match &base {
+        Some(base) => import.derived_layers(base, all_paths)?,
+        None => import.plain_layers()?,
+    };
+    let Import { mut repo, merged, .. } = import;
+    import::remove_runtime_files(&mut merged.tree, root);
+    let parent = base.map(|base| base.commit);
+    let commit = merge_commit(&mut repo, &merged.tree, root, parent, image, timestamp, progress)?;
     repo.set_ref(&format!("{IMAGE_PREFIX}{}", escape_ref(&target.image_reference())), commit)?;
     repo.set_ref(DEPLOYMENT_REF, commit)?;
     Ok(Imported { repo, commit, root })
+}
+
+/// An import under way.
+struct Import<'a> {
+    repo: Repo,
+    merged: &'a mut Merged,
+    image: &'a ImageConfig,
+    timestamp: u64,
+    progress: &'a dyn Progress,
+}
+
+impl Import<'_> {
+    /// The base commit of a chunked image, with the refs of its layers.
+    fn base(&mut self) -> Result<Option<Base>> {
+        let Some(last) = self.image.labels.get(FINAL_DIFFID) else { return Ok(None) };
+        let position = self.image.layers.iter().position(|layer| layer.diff_id == *last);
+        let last =
+            position.with_context(|| format!("label {FINAL_DIFFID} names no layer of the image: {last}"))?;
+        let layers = &self.merged.layers[..=last];
+        let base =
+            chunked::import(&mut self.merged.tree, &mut self.repo, layers, self.timestamp, self.progress)?;
+        for (index, commit) in base.layers.iter().enumerate() {
+            self.set_blob_ref(index, *commit)?;
+        }
+        Ok(Some(base))
+    }
+
+    /// Layers on top of a base, merged into a tree that starts as the base's.
+    fn derived_layers(&mut self, base: &Base, all: bool) -> Result<NodeId> {
+        let tree = &mut self.merged.tree;
+        let root = copy_directories(tree, base.root);
+        let mut dropped = 0;
+        for index in base.layers.len()..self.merged.layers.len() {
+            let tree = &mut self.merged.tree;
+            let mut filter = Filter { implicit: &mut self.merged.implicit, all };
+            let (layer, names) = filter.layer(tree, self.merged.layers[index])?;
+            dropped += names;
+            merge::overlay(tree, root, layer, &self.merged.implicit);
+            self.layer_commit(index, layer)?;
+        }
+        if dropped > 0 {
+            let text = "outside /usr, /etc and /var are left out, since composefs is not enabled";
+            self.progress.note(&format!("{dropped} top directories of layers {text}"));
+        }
+        Ok(root)
+    }
+
+    /// All layers of an image that is not chunked; the merged tree is there already.
+    fn plain_layers(&mut self) -> Result<NodeId> {
+        for index in 0..self.merged.layers.len() {
+            let layer = import::filter(&mut self.merged.tree, self.merged.layers[index])?;
+            self.layer_commit(index, layer)?;
+        }
+        let root = self.merged.tree.root();
+        import::filter(&mut self.merged.tree, root)
+    }
+
+    fn layer_commit(&mut self, index: usize, root: NodeId) -> Result<()> {
+        let digest = self.image.layers.get(index).map_or("", |layer| layer.digest.as_str());
+        let doing = || format!("importing layer {} of {} ({digest})", index + 1, self.merged.layers.len());
+        let tree = &self.merged.tree;
+        self.repo.hash_files(tree, root, self.progress).with_context(doing)?;
+        let ids = self.repo.write_tree(tree, root).with_context(doing)?;
+        let commit = self.repo.commit(ids, &[IMPORTER_VERSION], None, self.timestamp);
+        self.set_blob_ref(index, commit)
+    }
+
+    fn set_blob_ref(&mut self, index: usize, commit: Checksum) -> Result<()> {
+        let layer = self.image.layers.get(index).context("more layers than the manifest names")?;
+        self.repo.set_ref(&format!("{BLOB_PREFIX}{}", escape_ref(&layer.digest)), commit)
+    }
+}
+
+/// The same tree with directories of its own.
+fn copy_directories(tree: &mut Tree, directory: NodeId) -> NodeId {
+    let copy = tree.add_directory(tree.node(directory).meta.clone());
+    for (name, node) in tree.children(directory).cloned().unwrap_or_default() {
+        let node = if tree.children(node).is_some() { copy_directories(tree, node) } else { node };
+        tree.link(copy, name, node);
+    }
+    copy
 }
 
 fn merge_commit(
     repo: &mut Repo,
     tree: &Tree,
     root: NodeId,
+    parent: Option<Checksum>,
     image: &ImageConfig,
     timestamp: u64,
     progress: &dyn Progress,
@@ -96,7 +188,7 @@ fn merge_commit(
         ("ostree.manifest-digest", image.manifest_digest.as_str()),
     ];
     let created = image.created().and_then(|seconds| u64::try_from(seconds).ok());
-    Ok(repo.commit(ids, &metadata, None, created.unwrap_or(timestamp)))
+    Ok(repo.commit(ids, &metadata, parent, created.unwrap_or(timestamp)))
 }
 
 /// JSON with sorted keys and no spaces, as bootc stores it.
@@ -167,7 +259,8 @@ impl Sysroot<'_> {
         let entry = layout.fill(tree, &mut repo, boot);
         let repo = repo.into_directory(tree)?;
         let origin = self.target.origin();
-        let ostree = Ostree { stateroot, commit, bootcsum: &bootcsum, origin: &origin, deployment, repo, time };
+        let ostree =
+            Ostree { stateroot, commit, bootcsum: &bootcsum, origin: &origin, deployment, repo, time };
         let ostree = ostree.directory(tree);
         let root = tree.add_directory(Meta { mtime: time, ..Meta::root(0o755) });
         tree.link(root, *b"ostree", ostree);
@@ -181,7 +274,8 @@ impl Sysroot<'_> {
     /// The files of the deployment that are not in the commit.
     fn own_files(&self, tree: &mut Tree, repo: &Repo, commit: NodeId, deployment: Deployment) -> Result<()> {
         let image = cfs::image(tree, commit, repo, None).context("writing .ostree.cfs")?;
-        let image = tree.add_file(Meta { mtime: self.ids.time(), ..Meta::root(0o644) }, Sparse::from_bytes(image));
+        let image =
+            tree.add_file(Meta { mtime: self.ids.time(), ..Meta::root(0o644) }, Sparse::from_bytes(image));
         tree.link(deployment.root, *b".ostree.cfs", image);
         if let Some(fstab) = self.fstab {
             let file = text_file(tree, fstab, 0o644, self.ids.time());
@@ -214,7 +308,8 @@ mod tests {
 
     #[test]
     fn canonical_json_is_sorted_and_tight() {
-        let value: Value = serde_json::from_str(r#"{ "b": [1, {"z": null, "a": "\u00e9"}], "a": true }"#).unwrap();
+        let value: Value =
+            serde_json::from_str(r#"{ "b": [1, {"z": null, "a": "\u00e9"}], "a": true }"#).unwrap();
         assert_eq!(canonical(&value), r#"{"a":true,"b":[1,{"a":"é","z":null}]}"#);
     }
 }

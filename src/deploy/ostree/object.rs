@@ -113,6 +113,15 @@ fn word(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |word, &byte| word << 8 | u32::from(byte))
 }
 
+/// The attributes that libostree sees on a file: it skips those without a value.
+pub(super) fn visible_xattrs(xattrs: &Arc<Xattrs>) -> Arc<Xattrs> {
+    if xattrs.values().all(|value| !value.is_empty()) {
+        return Arc::clone(xattrs);
+    }
+    let visible = xattrs.iter().filter(|(_, value)| !value.is_empty());
+    Arc::new(visible.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
 /// `a(ayay)`: the attributes in the form of file headers and `file-xattrs` objects.
 pub(super) fn encode_xattrs(xattrs: &Xattrs) -> Vec<u8> {
     let mut array = Encoder::default();

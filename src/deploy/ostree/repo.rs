@@ -10,7 +10,8 @@
 //!
 //! File objects are nodes of the arena that also holds the trees they came
 //! from, so a deployment that uses [`Repo::object`] shares its inodes with
-//! the repository, as a checkout by hard links does. Source: ostree's
+//! the repository, as a checkout by hard links does. Extended attributes with
+//! an empty value are left out, because libostree does not see them. Source: ostree's
 //! `ostree-repo.c` and manual. Left out: archive and bare-user modes,
 //! summaries, deltas, signatures.
 
@@ -31,7 +32,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     checksum::Checksum,
-    object::{Commit, DirMeta, DirTree, ObjectKind, TreeIds, Variant, file_header},
+    object::{Commit, DirMeta, DirTree, ObjectKind, TreeIds, Variant, file_header, visible_xattrs},
     refs::validate_ref,
 };
 
@@ -40,6 +41,8 @@ const S_IFLNK: u32 = 0o120_000;
 const SYMLINK_MODE: u16 = 0o777;
 /// Files are read and hashed in pieces of this many bytes.
 const CHUNK: usize = MIB as usize;
+/// Directories may be nested this deep: no path of the kernel's 4096 bytes is deeper.
+const DEPTH_MAX: usize = 2048;
 
 /// What the repository's `config` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -160,15 +163,11 @@ impl Repo {
     /// If `file` was not hashed.
     pub fn object(&mut self, tree: &mut Tree, file: NodeId) -> NodeId {
         let checksum = self.add_file(file).expect("objects are made of hashed files");
-        self.canonical(tree, checksum).expect("the file was added just now")
+        self.object_by_checksum(tree, checksum).expect("the file was added just now")
     }
 
     /// The object with that checksum, if the repository has it.
     pub fn object_by_checksum(&mut self, tree: &mut Tree, checksum: Checksum) -> Option<NodeId> {
-        self.canonical(tree, checksum)
-    }
-
-    fn canonical(&mut self, tree: &mut Tree, checksum: Checksum) -> Option<NodeId> {
         let object = self.files.get_mut(&checksum)?;
         let like = match *object {
             FileObject::Node(node) => return Some(node),
@@ -177,6 +176,7 @@ impl Repo {
         let mut node = tree.node(like).clone();
         node.meta.mtime = Time::default();
         node.meta.immutable = false;
+        node.meta.xattrs = visible_xattrs(&node.meta.xattrs);
         if matches!(node.kind, Kind::Symlink(_)) {
             node.meta.mode = SYMLINK_MODE;
         }
@@ -192,10 +192,17 @@ impl Repo {
     /// Devices, pipes and sockets, names that are not UTF-8 and files without
     /// a checksum; the message names the path below `dir`.
     pub fn write_tree(&mut self, tree: &Tree, dir: NodeId) -> anyhow::Result<TreeIds> {
-        self.write_directory(tree, dir, "")
+        self.write_directory(tree, dir, "", 0)
     }
 
-    fn write_directory(&mut self, tree: &Tree, dir: NodeId, path: &str) -> anyhow::Result<TreeIds> {
+    fn write_directory(
+        &mut self,
+        tree: &Tree,
+        dir: NodeId,
+        path: &str,
+        depth: usize,
+    ) -> anyhow::Result<TreeIds> {
+        ensure!(depth <= DEPTH_MAX, "{path}: over {DEPTH_MAX} directories deep");
         let children = tree.children(dir).with_context(|| format!("'{path}' is no directory"))?;
         let mut listing = DirTree::default();
         for (name, &child) in children {
@@ -205,7 +212,7 @@ impl Repo {
             let below = format!("{path}/{name}");
             match &tree.node(child).kind {
                 Kind::Directory(_) => {
-                    listing.directories.push((name, self.write_directory(tree, child, &below)?));
+                    listing.directories.push((name, self.write_directory(tree, child, &below, depth + 1)?));
                 }
                 Kind::File(_) | Kind::Symlink(_) => {
                     let checksum = self.add_file(child).with_context(|| below.clone())?;
@@ -215,10 +222,46 @@ impl Repo {
             }
         }
         let meta = &tree.node(dir).meta;
-        let xattrs = Arc::clone(&meta.xattrs);
+        let xattrs = visible_xattrs(&meta.xattrs);
         let dirmeta = DirMeta { uid: meta.uid, gid: meta.gid, mode: meta.mode, xattrs };
         let dirtree = self.add_object(ObjectKind::DirTree, listing.encode());
         Ok(TreeIds { dirtree, dirmeta: self.add_object(ObjectKind::DirMeta, dirmeta.encode()) })
+    }
+
+    /// The tree of a commit whose objects are all here, as a directory
+    /// without a name: directories of time 0, and the objects themselves as files.
+    ///
+    /// # Errors
+    /// Objects that are missing; the message names the path.
+    pub fn checkout(&mut self, tree: &mut Tree, root: TreeIds) -> anyhow::Result<NodeId> {
+        self.checkout_directory(tree, root, "", 0)
+    }
+
+    fn checkout_directory(
+        &mut self,
+        tree: &mut Tree,
+        ids: TreeIds,
+        path: &str,
+        depth: usize,
+    ) -> anyhow::Result<NodeId> {
+        ensure!(depth <= DEPTH_MAX, "{path}: over {DEPTH_MAX} directories deep");
+        let missing = |kind: ObjectKind, id| format!("{path}/: no object {id}.{}", kind.extension());
+        let bytes = |kind, id| self.metadata.get(&(id, kind)).cloned().with_context(|| missing(kind, id));
+        let meta = DirMeta::parse(&bytes(ObjectKind::DirMeta, ids.dirmeta)?)?;
+        let listing = bytes(ObjectKind::DirTree, ids.dirtree)?;
+        let listing = DirTree::parse(&listing)?;
+        let DirMeta { uid, gid, mode, xattrs } = meta;
+        let directory = tree.add_directory(Meta { uid, gid, mode, xattrs, ..Meta::default() });
+        for (name, checksum) in listing.files {
+            let file = self.object_by_checksum(tree, checksum);
+            let file = file.with_context(|| format!("{path}/{name}: no object {checksum}.file"))?;
+            tree.link(directory, name.as_bytes(), file);
+        }
+        for (name, ids) in listing.directories {
+            let child = self.checkout_directory(tree, ids, &format!("{path}/{name}"), depth + 1)?;
+            tree.link(directory, name.as_bytes(), child);
+        }
+        Ok(directory)
     }
 
     /// Writes a commit without subject and body, its metadata sorted by key.
@@ -320,7 +363,7 @@ impl Repo {
         };
         let checksums: Vec<Checksum> = self.files.keys().copied().collect();
         for checksum in checksums {
-            if let Some(node) = self.canonical(tree, checksum) {
+            if let Some(node) = self.object_by_checksum(tree, checksum) {
                 link(tree, checksum, ObjectKind::File, node);
             }
         }
@@ -335,6 +378,7 @@ impl Repo {
 /// The checksum of a regular file or symbolic link.
 fn hash_file(node: &Node, buffer: &mut [u8], progress: &dyn Progress) -> anyhow::Result<Checksum> {
     let Meta { uid, gid, xattrs, .. } = &node.meta;
+    let xattrs = &visible_xattrs(xattrs);
     match &node.kind {
         Kind::Symlink(target) => {
             let mode = S_IFLNK | u32::from(SYMLINK_MODE);

@@ -119,6 +119,11 @@ fn path_of(inodes: &[Inode<'_>], mut index: usize) -> String {
     format!("/{}", names.join("/"))
 }
 
+fn child_path(inodes: &[Inode<'_>], parent: usize, name: &[u8]) -> String {
+    let parent = path_of(inodes, parent);
+    format!("{}/{}", parent.trim_end_matches('/'), name.escape_ascii())
+}
+
 /// What a name stands for while the tree is walked.
 #[derive(Clone, Copy)]
 enum Entry {
@@ -147,8 +152,8 @@ impl<'a> Builder<'a> {
             let start = entries.len();
             self.inodes[index].children = start..start + names.len();
             for (name, entry) in names {
-                self.add(root, name, index, entry)
-                    .with_context(|| format!("{} in a composefs image", path_of(&self.inodes, index)))?;
+                let added = self.add(root, name.clone(), index, entry);
+                added.with_context(|| child_path(&self.inodes, index, &name))?;
                 entries.push(entry);
             }
             index += 1;
@@ -185,13 +190,12 @@ impl<'a> Builder<'a> {
             Entry::MountPoint => (MOUNT_POINT_MODE, 0, 0),
             Entry::Whiteout => (WHITEOUT_MODE, root_meta.uid, root_meta.gid),
         };
-        let content = self.content(entry).with_context(|| name.escape_ascii().to_string())?;
+        let content = self.content(entry)?;
         let xattrs = match entry {
             Entry::Node(id) => self.node_xattrs(id, content, parent == 0 && name.is_empty()),
             Entry::MountPoint => Ok(Vec::new()),
             Entry::Whiteout => self.whiteout_xattrs(root_meta),
-        };
-        let xattrs = xattrs.with_context(|| name.escape_ascii().to_string())?;
+        }?;
         let is_directory = matches!(content, Content::Directory);
         if is_directory && let Some(parent) = self.inodes.get_mut(parent) {
             parent.link_count += 1;
@@ -225,7 +229,8 @@ impl<'a> Builder<'a> {
 
     /// The node's own attributes with overlayfs' escaped, and those that overlayfs needs.
     fn node_xattrs(&mut self, id: NodeId, content: Content<'_>, is_root: bool) -> anyhow::Result<Vec<u32>> {
-        let own = self.tree.node(id).meta.xattrs.iter();
+        // Attributes without a value are not part of the commit, hence not of its image.
+        let own = self.tree.node(id).meta.xattrs.iter().filter(|(_, value)| !value.is_empty());
         let mut xattrs: Vec<_> =
             own.map(|(name, value)| Attribute { name: escape(name), value: Cow::from(&**value) }).collect();
         if is_root {
