@@ -360,3 +360,13 @@ fn a_lost_found_of_the_tree_is_kept() {
     add(&mut tree, root, "lost+found", Kind::Directory(Default::default()), meta);
     judge(&tree, 64 * MIB);
 }
+
+#[test]
+fn trees_of_any_shape_in_any_size() {
+    for seed in 0..12 {
+        let mut dice = corpus::Dice(seed);
+        let count = 1 + dice.roll(3000);
+        let tree = dice.tree(count);
+        judge(&tree, min_size(&tree) + dice.roll(40 * MIB));
+    }
+}
