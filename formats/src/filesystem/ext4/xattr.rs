@@ -22,8 +22,8 @@ use super::{
 use crate::{Error, Result, tree::Xattrs};
 
 /// Name prefixes and their `e_name_index`. The kernel shows no others to anyone.
-const PREFIXES: [(&[u8], u8); 6] =
-    [(b"user.", 1), (ACL_ACCESS, 2), (ACL_DEFAULT, 3), (b"trusted.", 4), (b"security.", 6), (b"system.", 7)];
+const PREFIXES: [(&[u8], u8); 5] =
+    [(b"user.", 1), (ACL_ACCESS, 2), (ACL_DEFAULT, 3), (b"trusted.", 4), (b"security.", 6)];
 const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
 const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
 /// `e_name_index` of names that begin with "security.": stored in the inode first.
