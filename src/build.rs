@@ -43,8 +43,8 @@ pub struct BuildRequest {
     pub types: Vec<String>,
     /// Filesystem of the root volume; `None` means what the image declares.
     pub rootfs: Option<String>,
-    /// Architecture wanted, in OCI or uname spelling; `None` means the host's.
-    pub target_arch: Option<String>,
+    /// How the image is read.
+    pub source: source::Options,
     /// Directory below which each format puts its file ("qcow2/disk.qcow2").
     pub output: PathBuf,
     /// Owner of every file and directory created: uid, and gid if it was given.
@@ -61,12 +61,6 @@ pub struct BuildRequest {
     pub size: Option<SizeWish>,
     /// How clusters are compressed, in formats that can.
     pub compression: Compression,
-    /// Whether registries must speak TLS with a valid certificate.
-    pub tls_verify: bool,
-    /// Where verified layers are kept between builds.
-    pub cache: CacheWish,
-    /// Directory for temporary content; `None` means `$TMPDIR`, then `/var/tmp`.
-    pub spool_dir: Option<PathBuf>,
     /// Time of everything that needs one, in seconds since 1970; `None` means the image's own.
     pub source_date_epoch: Option<i64>,
 }
@@ -80,18 +74,6 @@ pub enum SizeWish {
     PlusFree(u64),
     /// What the content needs.
     Fit,
-}
-
-/// Where verified layers are kept between builds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum CacheWish {
-    /// In the user's cache directory.
-    #[default]
-    Default,
-    /// In this directory.
-    At(PathBuf),
-    /// Nowhere.
-    Off,
 }
 
 /// What a build made.
@@ -122,7 +104,7 @@ pub struct BuiltOutput {
 pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildReport> {
     let asked = Asked::check(request)?;
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
-    let (image, merged) = fetch_and_merge(&asked.reference, &source_options(request), progress)?;
+    let (image, merged) = fetch_and_merge(&asked.reference, &request.source, progress)?;
     let ids = ids(request, &asked, &image);
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
@@ -149,7 +131,9 @@ impl Asked {
         let reference = parse_reference(&request.reference)?;
         let writers = writers(&request.types)?;
         if let Some(name) = request.rootfs.as_deref().filter(|name| by_name(name).is_none()) {
-            return Err(anyhow!("--rootfs {name}: no such filesystem can be written").context(ErrorKind::Usage));
+            return Err(
+                anyhow!("--rootfs {name}: no such filesystem can be written").context(ErrorKind::Usage)
+            );
         }
         let (blueprint, blueprint_text) = match &request.blueprint {
             Some(path) => read_blueprint(path)?,
@@ -189,29 +173,11 @@ fn writers(types: &[String]) -> Result<Vec<&'static dyn FormatWriter>> {
 
 fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
     let name = path.display().to_string();
-    let text = if name == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    let text =
+        if name == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
     let text = text.with_context(|| format!("reading blueprint {name}")).context(ErrorKind::Input)?;
     let blueprint = Blueprint::from_yaml(&text, &name).context(ErrorKind::Input)?;
     Ok((blueprint, text))
-}
-
-fn source_options(request: &BuildRequest) -> source::Options {
-    source::Options {
-        target_arch: request.target_arch.clone(),
-        tls_verify: request.tls_verify,
-        cache: request.cache.clone().into(),
-        spool_dir: request.spool_dir.clone(),
-    }
-}
-
-impl From<CacheWish> for source::CacheChoice {
-    fn from(wish: CacheWish) -> Self {
-        match wish {
-            CacheWish::Default => Self::Default,
-            CacheWish::At(dir) => Self::Dir(dir),
-            CacheWish::Off => Self::Off,
-        }
-    }
 }
 
 /// The image with its layers merged.
@@ -243,7 +209,13 @@ fn with_source_marks(error: anyhow::Error) -> anyhow::Error {
 pub(crate) fn image_config(image: &OciImage) -> Result<ImageConfig> {
     let layers = image.layers.iter();
     let layers = layers.map(|layer| LayerId { digest: layer.digest.clone(), diff_id: layer.diff_id.clone() });
-    ImageConfig::parse(&image.reference, &image.manifest_digest, &image.manifest, &image.config, layers.collect())
+    ImageConfig::parse(
+        &image.reference,
+        &image.manifest_digest,
+        &image.manifest,
+        &image.config,
+        layers.collect(),
+    )
 }
 
 fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
@@ -329,7 +301,9 @@ fn write_all(
         files.push((*writer, outputs.create(writer.spec().path)?));
     }
     let results: Vec<Result<u64>> = std::thread::scope(|scope| {
-        let write = |(writer, file): &(&dyn FormatWriter, OutputFile)| write_one(*writer, disk, asked, file, progress);
+        let write = |(writer, file): &(&dyn FormatWriter, OutputFile)| {
+            write_one(*writer, disk, asked, file, progress)
+        };
         let threads: Vec<_> = files.iter().map(|pair| scope.spawn(move || write(pair))).collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, Result<u64>>| {
             thread.join().unwrap_or_else(|_| Err(anyhow!("a writer stopped unexpectedly")))

@@ -36,7 +36,9 @@ impl Kernel {
         let mut found: Vec<_> = rootfs
             .list(MODULES)
             .into_iter()
-            .filter(|(name, _)| rootfs.is_file(&format!("{MODULES}/{}/vmlinuz", String::from_utf8_lossy(name))))
+            .filter(|(name, _)| {
+                rootfs.is_file(&format!("{MODULES}/{}/vmlinuz", String::from_utf8_lossy(name)))
+            })
             .collect();
         let Some((name, directory)) = found.pop() else {
             bail!("no kernel in the image: no regular file {MODULES}/VERSION/vmlinuz");
@@ -146,7 +148,8 @@ pub fn selinux_policy(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
     let config = OsRelease::parse(&text);
     let enabled = matches!(config.get("SELINUX"), Some("enforcing" | "permissive"));
     let policy = format!("{base}/{}", config.get("SELINUXTYPE").unwrap_or("targeted"));
-    let has_policy = rootfs.list(&format!("{policy}/policy")).iter().any(|(name, _)| name.starts_with(b"policy."));
+    let has_policy =
+        rootfs.list(&format!("{policy}/policy")).iter().any(|(name, _)| name.starts_with(b"policy."));
     Ok((enabled && has_policy).then_some(policy))
 }
 
@@ -157,12 +160,19 @@ pub fn selinux_policy(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
 pub fn composefs_mode(rootfs: &Rootfs<'_>) -> Result<String> {
     let mut mode = None;
     let mut found = false;
-    for path in ["usr/lib/ostree/prepare-root.conf", "etc/ostree/prepare-root.conf", "usr/etc/ostree/prepare-root.conf"] {
+    for path in [
+        "usr/lib/ostree/prepare-root.conf",
+        "etc/ostree/prepare-root.conf",
+        "usr/etc/ostree/prepare-root.conf",
+    ] {
         let Some(text) = rootfs.read_text(path)? else { continue };
         found = true;
         mode = key_file_value(&text, "composefs", "enabled").or(mode);
     }
-    ensure!(found, "no usr/lib/ostree/prepare-root.conf in the image: its initramfs cannot find the deployment");
+    ensure!(
+        found,
+        "no usr/lib/ostree/prepare-root.conf in the image: its initramfs cannot find the deployment"
+    );
     Ok(mode.unwrap_or_else(|| "no".to_owned()))
 }
 

@@ -37,7 +37,6 @@ const FOREIGN_PREFIXES: [&str; 2] = [
 const SCHEMA_VERSION: u64 = 2;
 
 /// What a registry is asked for.
-#[expect(dead_code, reason = "used by registry")]
 pub(crate) const ACCEPT: [&str; 4] = [INDEX_TYPES[0], INDEX_TYPES[1], MANIFEST_TYPES[0], MANIFEST_TYPES[1]];
 
 /// A reference to a blob, checked.
