@@ -1,5 +1,7 @@
 //! Partition tables and whole disks, judged by sgdisk, fdisk and mtools.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod judge;
 
 use std::path::{Path, PathBuf};
@@ -166,7 +168,7 @@ fn a_wrong_layout_is_an_error() {
     let limits = [
         error(&|layout| layout.partitions[0].name = "x".repeat(37)),
         error(&|layout| {
-            layout.partitions = (0..129).map(|i| partition(2 + i, (1 + i as u64) * MIB, MIB)).collect()
+            layout.partitions = (0..129).map(|i| partition(2 + i, (1 + i as u64) * MIB, MIB)).collect();
         }),
     ];
     assert!(limits.iter().all(|error| matches!(error, Error::Limit { .. })), "{limits:?}");

@@ -1,5 +1,7 @@
 //! Disk formats, judged by qemu-img.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod judge;
 
 use std::{
@@ -57,6 +59,7 @@ fn corpus() -> Vec<(&'static str, Sparse)> {
         ("prose", Sparse::from_bytes(prose.clone())),
         ("zeros that are data", Sparse::from_bytes(vec![0; MIB as usize])),
         ("mixed", Sparse::from_bytes(mixed)),
+        ("one byte repeated", Sparse::from_bytes(vec![0xff; 40 * MIB as usize])),
         ("tiny pieces", judge::sparse(4 * MIB, tiny)),
         (
             "cluster edges",
@@ -119,7 +122,7 @@ fn a_disk_of_2_tib_costs_what_its_data_costs() {
         let scratch = TempDir::new().unwrap();
         let start = Instant::now();
         let Written { raw, qcow2 } = write(&scratch, &disk, compression);
-        assert!(start.elapsed().as_secs() < 2, "{:?}", start.elapsed());
+        assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
         assert!(fs::metadata(&qcow2).unwrap().len() <= MIB);
         assert!(fs::metadata(&raw).unwrap().blocks() * 512 <= MIB);
         judge::pass("qemu-utils", "qemu-img", &["check", text(&qcow2)]);

@@ -192,7 +192,7 @@ struct RawRuntime {
     labels: Option<BTreeMap<String, String>>,
 }
 
-/// JSON with the path of the field in the error ("layers[2].digest").
+/// JSON with the path of the field in the error (`layers[2].digest`).
 pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

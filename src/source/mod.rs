@@ -7,7 +7,7 @@
 //!                                             +-> blobs ---+--spool--> [Layer]
 //! ```
 //!
-//! A [`store::Store`] only finds bytes; whether they are the right ones is
+//! A store only finds bytes; whether they are the right ones is
 //! decided here, in one way for all sources.
 
 use std::{fs::File, path::PathBuf, sync::Arc};
@@ -54,7 +54,7 @@ const INDEX_DEPTH_MAX: usize = 4;
 /// reachable from here has been checked against its digest.
 #[derive(Debug)]
 pub struct OciImage {
-    /// The reference as the user gave it, in the transports' syntax ("oci:dir:tag").
+    /// The reference in canonical form, in the transports' syntax ("oci:dir:tag", "docker://host/name:tag").
     pub reference: String,
     /// `sha256:...` of [`OciImage::manifest`]: of the platform's manifest, never of the index.
     pub manifest_digest: String,

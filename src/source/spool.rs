@@ -101,7 +101,7 @@ pub(crate) struct WrongContent {
 /// # Errors
 /// [`WrongContent`] in the chain if the blob's own digest is wrong; a wrong diff_id, broken compression, a full spool.
 pub(crate) fn unpack(blob: &Span, want: &Want<'_>, spool: &Spool, watch: &Watch<'_>) -> Result<(File, u64)> {
-    check_magic(blob, want.compression)?;
+    check_magic(blob, want)?;
     let file = spool.file()?;
     let outcome = run(blob, want, &file, watch);
     let len = outcome.write.map_err(|error| spool.error(error))?;
@@ -132,11 +132,18 @@ pub(crate) fn decompress(blob: &Span, compression: Compression, spool: &Spool) -
     }
 }
 
-fn check_magic(blob: &Span, declared: Compression) -> Result<()> {
-    let mut start = [0; 4];
-    let found = Compression::of_magic(blob.read_start(&mut start)?);
+/// That the blob starts as its media type says. If it does not, a wrong digest explains it better.
+fn check_magic(blob: &Span, want: &Want<'_>) -> Result<()> {
+    let declared = want.compression;
+    let found = Compression::of_magic(blob.read_start(&mut [0; 4])?);
     if found == declared {
         return Ok(());
+    }
+    let mut hasher = Hasher::new(want.digest.algorithm());
+    blob.for_each_chunk(|chunk| hasher.update(chunk))?;
+    let digest = hasher.finish();
+    if digest != *want.digest {
+        return Err(WrongContent { found: digest, expected: want.digest.clone() }.into());
     }
     let message = format!("media type says {}, content starts as {}", declared.name(), found.name());
     let hint = "skopeo copy writes the image anew with right media types";

@@ -8,7 +8,7 @@ commit=$(ostree admin status | sed -n 's/^\* default \([0-9a-f]*\)\.0.*/\1/p')
 section commit; echo "$commit"
 section origin; cat "/sysroot/ostree/deploy/default/deploy/$commit.0.origin"
 section manifest-digest; ostree show --print-metadata-key=ostree.manifest-digest "$commit"
-section fsck; ostree fsck --quiet && echo clean
+section fsck; if ostree fsck > /run/fsck 2>&1; then echo clean; else tail -n 5 /run/fsck; fi
 
 section root; findmnt -no SOURCE,FSTYPE /
 section read-only; touch /usr/mark

