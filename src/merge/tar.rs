@@ -217,7 +217,11 @@ impl Archive {
             }
             b'2' => {
                 ensure!(!link.is_empty(), "symbolic link to nothing");
-                ensure!(link.len() <= MAX_TARGET, "symbolic link of {} bytes, {MAX_TARGET} are possible", link.len());
+                ensure!(
+                    link.len() <= MAX_TARGET,
+                    "symbolic link of {} bytes, {MAX_TARGET} are possible",
+                    link.len()
+                );
                 Type::Symlink(link)
             }
             b'3' => Type::CharDevice(header.device(329)?, header.device(337)?),
@@ -236,18 +240,15 @@ impl Archive {
             let real = pax_number(pax, "GNU.sparse.realsize")?.context("sparse member without real size")?;
             let content = self.content(size)?;
             let (map, used) = sparse_map_1_0(&content)?;
-            return sparse_file(real, &map, content.slice(used, size - used));
+            return sparse_file(real, &map, &content.slice(used, size - used));
         }
         let map = match pax.get(&b"GNU.sparse.map"[..]) {
-            Some(text) => text
-                .split(|&byte| byte == b',')
-                .map(|number| decimal(number))
-                .collect::<Result<Vec<u64>>>()?,
+            Some(text) => text.split(|&byte| byte == b',').map(decimal).collect::<Result<Vec<u64>>>()?,
             None => ext.sparse.clone(),
         };
         let content = self.content(size)?;
         match pax_number(pax, "GNU.sparse.size")? {
-            Some(real) => sparse_file(real, &map, content),
+            Some(real) => sparse_file(real, &map, &content),
             None => Ok(Sparse::from_data(content)),
         }
     }
@@ -275,7 +276,7 @@ impl Archive {
             (start, count, more) = (0, 21, 504);
         }
         let content = self.content(size)?;
-        sparse_file(real, &map, content)
+        sparse_file(real, &map, &content)
     }
 }
 
@@ -438,8 +439,8 @@ fn sparse_map_1_0(content: &Data) -> Result<(Vec<u64>, u64)> {
 }
 
 /// A file of `real` bytes whose data lies packed in `content` as `map` (offset, length, ...) says.
-fn sparse_file(real: u64, map: &[u64], content: Data) -> Result<Sparse> {
-    ensure!(map.len() % 2 == 0, "sparse map with an odd count of numbers");
+fn sparse_file(real: u64, map: &[u64], content: &Data) -> Result<Sparse> {
+    ensure!(map.len().is_multiple_of(2), "sparse map with an odd count of numbers");
     ensure!(real <= MAX_FILE, "sparse member of {real} bytes, {MAX_FILE} are possible");
     let mut file = Sparse::new(real);
     let (mut used, mut end) = (0, 0);
