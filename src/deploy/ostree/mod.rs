@@ -36,7 +36,7 @@ pub use target::Target;
 use super::{image::ImageConfig, system::Kernel};
 use crate::{
     ids::Ids,
-    merge::{self, Merged},
+    merge::{Merged, overlay},
     progress::Progress,
 };
 
@@ -123,7 +123,7 @@ impl Import<'_> {
             let mut filter = Filter { implicit: &mut self.merged.implicit, all };
             let (layer, names) = filter.layer(tree, self.merged.layers[index])?;
             dropped += names;
-            merge::overlay(tree, root, layer, &self.merged.implicit);
+            overlay(tree, root, layer, &self.merged.implicit);
             self.layer_commit(index, layer)?;
         }
         if dropped > 0 {
