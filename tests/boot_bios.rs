@@ -20,7 +20,7 @@ const SCRIPT: &str = include_str!("boot_bios/script.sh");
 fn the_same_disk_boots_by_bios_and_by_secure_boot() {
     let scratch = demo::scratch("boot-bios");
     let image = demo::image("DISKWRIGHT_DEMO_IMAGE", "demo-image", "");
-    let (disk, said) = demo::build(&image, &scratch, &[]);
+    let (disk, said) = demo::build(&image, &scratch, &["--karg", demo::PATIENCE]);
     assert!(said.contains("BIOS too, GRUB from usr/lib/grub/i386-pc"), "{said}");
     let bios = boot(Machine::new(&demo::overlay(&disk, "bios.qcow2")));
     assert_eq!(bios.section("firmware"), "BIOS");

@@ -5,6 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// An emulated machine on a busy host may take longer to find its disk than systemd waits.
+pub(crate) const PATIENCE: &str = "systemd.default_device_timeout_sec=600";
+
 /// An empty directory of the test's own.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
