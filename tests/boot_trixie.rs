@@ -31,6 +31,7 @@ fn a_second_deployment_boots_without_blscfg() {
         "{}",
         first.section("cmdline")
     );
+    assert!(first.section("probe").contains("failed to get canonical path"), "grub-mkconfig would work now");
     let second = boot(&disk, include_str!("boot_trixie/second.sh"));
     let booted = format!("* default {}.0", first.section("changed"));
     assert!(second.section("status").contains(&booted), "not {booted}: {}", second.section("status"));
