@@ -81,18 +81,26 @@ fn carets(line: &str, span: Span) -> String {
     before.chain(std::iter::repeat_n('^', span.width.min(left))).collect()
 }
 
+/// What the span of a fault holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    Key,
+    Value,
+    /// Some character at or after the beginning of the value.
+    Syntax,
+}
+
 /// What is wrong and where, before the text is at hand.
 #[derive(Debug)]
 pub(super) struct Fault {
     /// From the innermost step outwards while it travels up.
     steps: Vec<Step>,
     span: Option<Span>,
-    message: String,
-    hint: Option<String>,
+    message: Box<str>,
+    hint: Option<Box<str>>,
     /// The keys allowed beside the one that is unknown.
     allowed: Option<&'static [&'static str]>,
-    /// Whether the span is the key and not its value.
-    on_key: bool,
+    mark: Mark,
 }
 
 impl Fault {
@@ -100,10 +108,10 @@ impl Fault {
         Self {
             steps: Vec::new(),
             span: None,
-            message: message.into(),
+            message: message.into().into(),
             hint: None,
             allowed: None,
-            on_key: false,
+            mark: Mark::Value,
         }
     }
 
@@ -114,7 +122,12 @@ impl Fault {
 
     /// A fault of the key itself.
     pub(super) fn of_key(key: &str, message: impl Into<String>) -> Self {
-        Self { on_key: true, ..Self::of(vec![key.into()], message) }
+        Self { mark: Mark::Key, ..Self::of(vec![key.into()], message) }
+    }
+
+    /// Text that cannot be read.
+    pub(super) fn syntax(message: impl Into<String>) -> Self {
+        Self { mark: Mark::Syntax, ..Self::new(message) }
     }
 
     pub(super) fn unknown_key(key: &str, allowed: &'static [&'static str]) -> Self {
@@ -122,7 +135,7 @@ impl Fault {
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into());
         self
     }
 
@@ -152,8 +165,8 @@ impl Fault {
         let Some(allowed) = self.allowed else { return self };
         let path = self.path();
         match schema::unsupported(&path) {
-            Some(reason) => reason.clone_into(&mut self.message),
-            None => self.hint = Some(schema::suggestion(&path, allowed)),
+            Some(reason) => self.message = reason.into(),
+            None => self.hint = Some(schema::suggestion(&path, allowed).into()),
         }
         self
     }
@@ -161,18 +174,16 @@ impl Fault {
     pub(super) fn explain(self, text: &str, file_name: &str) -> Error {
         let path = self.path();
         let line = self.span.and_then(|span| text.lines().nth(span.line - 1)).unwrap_or_default();
-        let line = match self.span {
-            Some(span) if is_secret(&path) => without_value(line, span, self.on_key),
-            _ => line.to_owned(),
-        };
+        let line =
+            self.span.map_or_else(String::new, |span| discreet(line, span, self.mark, is_secret(&path)));
         let line = line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
         Error(Box::new(Explained {
             file_name: file_name.to_owned(),
             field: Path(&path).to_string(),
-            message: self.message,
+            message: self.message.into(),
             span: self.span,
             line,
-            hint: self.hint,
+            hint: self.hint.map(Into::into),
         }))
     }
 }
@@ -183,11 +194,29 @@ fn is_secret(path: &[Step]) -> bool {
     matches!(path.last(), Some(Step::Key(key)) if strsim::osa_distance(&key.to_lowercase(), "password") <= DISTANCE)
 }
 
-/// The line up to the value, which the span holds or, if the span is the key, follows.
-fn without_value(line: &str, span: Span, on_key: bool) -> String {
-    let shown = span.column - 1 + if on_key { span.width } else { 0 };
-    let mark = if on_key { ": ..." } else { "..." };
-    line.chars().take(shown).chain(mark.chars()).collect()
+/// The line without passwords: what follows the colon of a key like `password` is dots,
+/// except the span where that is not the password itself.
+fn discreet(line: &str, span: Span, mark: Mark, secret: bool) -> String {
+    let chars: Vec<char> = line.chars().collect();
+    let start = span.column - 1;
+    let end = start.saturating_add(span.width).min(chars.len());
+    let hidden_from = match mark {
+        Mark::Key if secret => Some(end + 1),
+        _ => value_of_password(&chars).or(secret.then_some(0)),
+    };
+    let Some(from) = hidden_from.filter(|&from| from < chars.len()) else { return line.to_owned() };
+    let shown = if secret && mark != Mark::Key { from } else { from.max(end) };
+    let dotted = |(at, &c): (usize, &char)| if at >= from && at < start { '.' } else { c };
+    let tail = if shown < chars.len() { " ..." } else { "" };
+    chars[..shown].iter().enumerate().map(dotted).chain(tail.chars()).collect()
+}
+
+/// Where in a line the value of the first key like `password` starts.
+fn value_of_password(line: &[char]) -> Option<usize> {
+    const KEY: [char; 5] = ['p', 'a', 's', 's', 'w'];
+    let key = line.windows(KEY.len()).position(|part| part.iter().map(char::to_ascii_lowercase).eq(KEY))?;
+    let colon = line[key..].iter().position(|&c| c == ':')?;
+    Some(key + colon + 1)
 }
 
 /// A value for use in a message, quoted and cut.

@@ -15,13 +15,13 @@ pub(super) fn fault(line: &str) -> Option<String> {
     if line.matches('"').count() % 2 == 1 {
         return Some("a double quote is not closed".to_owned());
     }
-    if let Some(c) = line.chars().find(|c| c.is_control() || !c.is_ascii()) {
-        return Some(format!("the kernel's command line cannot hold the character {c:?}"));
-    }
     split(line).into_iter().find_map(argument_fault)
 }
 
 fn argument_fault(argument: &str) -> Option<String> {
+    if let Some(c) = argument.chars().find(|c| c.is_control() || !c.is_ascii()) {
+        return Some(format!("the kernel's command line cannot hold the character {c:?}"));
+    }
     let name = argument.split('=').next().unwrap_or_default().trim_matches('"');
     match name {
         "" => Some(format!("the argument {argument} has no name")),

@@ -7,10 +7,10 @@
 //! The names are those of the osbuild blueprint
 //! (<https://osbuild.org/docs/user-guide/blueprint-reference>), so a file for
 //! other tools keeps its meaning here. The types know nothing of YAML: another
-//! syntax is one more function from text to a [`node::Node`]. Every error names
+//! syntax is one more function from text to a `node::Node`. Every error names
 //! the field and shows its line, whichever stage finds it. No I/O happens here.
 //!
-//! Left out so far: all keys that [`schema`] lists as not supported yet.
+//! Left out so far: all keys that `schema` lists as not supported yet.
 
 mod check;
 mod de;
@@ -58,7 +58,7 @@ impl Blueprint {
 
     fn from_node(node: &Node) -> Result<Self, Fault> {
         let node = unwrapped(node);
-        let blueprint = Self::deserialize(de::Input(node)).map_err(|fault| fault.with_key_advice())?;
+        let blueprint = Self::deserialize(de::Input(node)).map_err(Fault::with_key_advice)?;
         match check::check(&blueprint) {
             Some(fault) => Err(fault.located_in(node)),
             None => Ok(blueprint),

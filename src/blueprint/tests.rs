@@ -125,7 +125,7 @@ const GOLDEN: &[(&str, &str)] = &[
         "customizations:\n  user:\n    - password: secret\n",
         "b.yaml:3:7: customizations.user[0]: the key `name` is missing
   |
-3 |     - password: secret
+3 |     - password: ...
   |       ^",
     ),
     (
@@ -176,11 +176,18 @@ const GOLDEN: &[(&str, &str)] = &[
     ),
     (
         "customizations:\n\tuser: []\n",
-        "",
+        "b.yaml:2:2: not valid YAML: tabs disallowed within this context (block indentation)
+  |
+2 | \tuser: []
+  | \t^
+  = YAML is indented with spaces",
     ),
     (
         "a: [1, 2\nb: 3\n",
-        "",
+        "b.yaml:2:2: a: not valid YAML: illegal placement of ':' indicator
+  |
+2 | b: 3
+  |  ^",
     ),
     (
         "customizations:\n  user:\n    - &a {name: x}\n    - *a\n",
@@ -232,7 +239,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("hostname: a..b", "no valid host name"),
     ("kernel: {append: 'a=\"b'}", "not closed"),
     ("kernel: {append: 'quiet root=/dev/sda'}", "set by the deployment"),
-    ("kernel: {append: \"a\\nb\"}", "cannot hold"),
+    ("kernel: {append: \"a=\\\"b\\nc\\\"\"}", "cannot hold"),
     ("kernel: {name: kernel-rt}", "belongs in the Containerfile"),
     ("files: [{path: /etc/passwd}]", "use customizations.user"),
     ("files: [{path: /etc/shadow-}]", "use customizations.user"),
@@ -267,10 +274,42 @@ fn what_cannot_work_is_refused_with_its_line() {
 
 #[test]
 fn the_refusal_of_a_password_does_not_show_it() {
-    for password in ["$6$hunter2", "\"hunter2\\nx\"", "[hunter2]"] {
-        let found = bad(&format!("customizations: {{user: [{{name: a, password: {password}}}]}}"));
+    let texts = [
+        "customizations: {user: [{name: a, password: $6$hunter2}]}",
+        "customizations: {user: [{name: a, password: \"hunter2\\nx\"}]}",
+        "customizations: {user: [{name: a, password: [hunter2]}]}",
+        "customizations: {user: [{name: a, password: hunter2, shel: x}]}",
+        "customizations: {user: [{shel: a, password: hunter2}]}",
+        "customizations: {user: [{name: a, pasword: hunter2, shel: x}]}",
+        "customizations:\n  user:\n  - name: a\n    password: hunter2: x\n",
+        "customizations:\n  user:\n  - name: a\n    password: \"hunter2\" x\n",
+        "customizations:\n  user:\n  - name: a\n    password: \"hunter2\n",
+        "customizations:\n  user:\n  - name: a\n    password:\n      hunter2: x\n",
+        "customizations:\n  user:\n  - name: a\n    password: hunter2\n    password: hunter2\n",
+    ];
+    for text in texts {
+        let found = bad(text);
         assert!(!found.contains("hunter2"), "{found}");
+        assert!(found.contains('^'), "{found}");
     }
+    let found = bad(texts[3]);
+    let line = "1 | customizations: {user: [{name: a, password:.......... shel ...";
+    assert!(found.contains(&line.replace(".. shel", "..shel")), "{found}");
+}
+
+#[test]
+fn the_examples_are_blueprints() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("blueprints");
+    let mut count = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            Blueprint::from_yaml(&text, path.to_str().unwrap()).unwrap_or_else(|error| panic!("{error}"));
+            count += 1;
+        }
+    }
+    assert!(count >= 2);
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //! leading zero are text. `mode: 0644` is decimal 644 to YAML 1.2 and octal to
 //! YAML 1.1; as text it means what its author meant.
 //!
-//! Left out on purpose: anchors, aliases, merge keys and tags, which TOML and
+//! Left out on purpose: aliases (an anchor alone is harmless), merge keys and tags, which TOML and
 //! JSON cannot express, and more than one document.
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as Marks};
@@ -132,7 +132,9 @@ fn span(marks: &Marks) -> Span {
 fn syntax(error: &ScanError) -> Fault {
     let mark = error.marker();
     let span = Span { line: mark.line().max(1), column: mark.col() + 1, width: 1 };
-    Fault::new(format!("not valid YAML: {}", error.info().replace('\n', "; "))).at(span)
+    let info = error.info().replace('\n', "; ");
+    let fault = Fault::syntax(format!("not valid YAML: {info}")).at(span);
+    if info.contains("tabs") { fault.hint("YAML is indented with spaces") } else { fault }
 }
 
 /// A scalar without quotes, by the core schema of YAML 1.2 (section 10.3.2).

@@ -1,5 +1,6 @@
 //! Filesystems: from a [`Tree`] to the bytes of a partition.
 
+pub mod ext4;
 pub mod fat;
 
 use uuid::Uuid;
@@ -44,7 +45,7 @@ pub trait Filesystem: Sync {
 }
 
 /// Every filesystem there is, in the order help texts show them.
-pub static FILESYSTEMS: &[&dyn Filesystem] = &[&fat::Fat];
+pub static FILESYSTEMS: &[&dyn Filesystem] = &[&ext4::Ext4, &fat::Fat];
 
 /// The filesystem of that name.
 #[must_use]

@@ -98,10 +98,17 @@ impl Table {
 
     /// First ids and lengths of the ranges of subuid and subgid, in order.
     pub(super) fn ranges(&self) -> Vec<(u64, u64)> {
-        let range = |line| Some((self.field(line, 1).parse().ok()?, self.field(line, 2).parse().ok()?));
-        let mut ranges: Vec<_> = (0..self.lines.len()).filter_map(range).collect();
+        let mut ranges: Vec<_> = self.lines.iter().filter_map(|line| range_of(line)).collect();
         ranges.sort_unstable();
         ranges
+    }
+
+    /// Orders subuid or subgid by range, as useradd leaves it; what is no range goes last.
+    pub(super) fn sort_by_range(&mut self) {
+        self.lines.sort_by_cached_key(|line| {
+            let range = range_of(line);
+            (range.is_none(), range, field_of(line, 0).map(str::to_owned))
+        });
     }
 
     fn write(&self, root: &mut Root<'_>, mode: u16) -> Result<()> {
@@ -117,6 +124,10 @@ impl Table {
 
 fn field_of(line: &str, column: usize) -> Option<&str> {
     line.split(':').nth(column)
+}
+
+fn range_of(line: &str) -> Option<(u64, u64)> {
+    Some((field_of(line, 1)?.parse().ok()?, field_of(line, 2)?.parse().ok()?))
 }
 
 /// All account files of the system.
@@ -207,13 +218,22 @@ impl Accounts {
     /// Adds a user to an existing group.
     pub(super) fn join(&mut self, group: &str, user: &str) -> Result<()> {
         let Some(line) = self.group_line(group) else {
-            bail!("the image has no group {group}; create it in the Containerfile (groupadd)");
+            bail!("the image has no group {group}; {}", self.advice(group));
         };
         self.group.add_member(line, user);
         if let Some(line) = self.gshadow.find(group) {
             self.gshadow.add_member(line, user);
         }
         Ok(())
+    }
+
+    /// What to do about a missing group; distributions differ in whom they let use sudo.
+    fn advice(&self, group: &str) -> String {
+        let other = [("wheel", "sudo"), ("sudo", "wheel")].into_iter().find(|(name, _)| *name == group);
+        match other.filter(|(_, other)| self.gid(other).is_some()) {
+            Some((_, other)) => format!("its group for administrators is {other}"),
+            None => "create it in the Containerfile (groupadd)".to_owned(),
+        }
     }
 
     fn group_line(&mut self, name: &str) -> Option<usize> {

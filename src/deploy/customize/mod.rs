@@ -8,8 +8,8 @@
 //!
 //! A changed file is a new node under the old name, with the old mode, owner
 //! and attributes; no node that something else may name is touched. Only
-//! [`place::Root`] can link, and only below /etc and /var. Nothing of the
-//! image is executed: [`users`] does what shadow-utils would do.
+//! `place::Root` can link, and only below /etc and /var. Nothing of the
+//! image is executed: `users` does what shadow-utils would do.
 //!
 //! Left out on purpose: kernel arguments (the boot entry holds them), mail
 //! spools (made at the first delivery), backup files such as `passwd-`, and

@@ -211,6 +211,7 @@ enum Step {
 }
 
 fn read_only(path: &str, place: &str) -> String {
+    let path = if path.is_empty() { "/" } else { path };
     format!(
         "{path} would be in /{place}, which is part of the read-only image; only /etc and /var and what \
          links into them can be written, the rest belongs in the Containerfile"

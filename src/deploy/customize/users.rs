@@ -194,6 +194,7 @@ fn add_range(table: &mut Table, name: &str, ids: SubIds) -> Result<()> {
     }
     let fits = first.saturating_add(ids.count - 1) <= ids.last;
     ensure!(fits, "no {} subordinate ids are free up to {}", ids.count, ids.last);
+    table.sort_by_range();
     table.add(format!("{name}:{first}:{}", ids.count));
     Ok(())
 }
