@@ -17,7 +17,6 @@ mod place;
 mod tiny;
 
 use std::{
-    ffi::OsString,
     fs,
     os::unix::fs::MetadataExt as _,
     path::Path,
@@ -30,8 +29,6 @@ use tempfile::TempDir;
 const USAGE: i32 = 2;
 /// The image or the blueprint is.
 const INPUT: i32 = 3;
-/// A registry, or what it does not have.
-const NETWORK: i32 = 4;
 /// The output.
 const OUTPUT: i32 = 5;
 
@@ -54,9 +51,17 @@ impl Desk {
         self.dir.path()
     }
 
+    /// A build that writes to the desk, silent but for errors; a raw disk if no type is named.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
-        command.args(["--log-level", "error", "build"]).args(self.places()).args(arguments);
+        command.args(["build", "--output"]).arg(self.path().join("out"));
+        command.arg("--spool").arg(self.path().join("spool")).args(arguments);
+        if !arguments.contains(&"--type") {
+            command.args(["--type", "raw"]);
+        }
+        if !arguments.contains(&"--progress") {
+            command.args(["--log-level", "error"]);
+        }
         self.prepare(&mut command);
         command
     }
@@ -65,10 +70,6 @@ impl Desk {
     fn prepare(&self, command: &mut Command) {
         command.stdin(Stdio::null()).env("HOME", self.path().join("home")).env_remove("XDG_CACHE_HOME");
         command.env_remove("SOURCE_DATE_EPOCH").current_dir(self.path());
-    }
-
-    fn places(&self) -> [OsString; 4] {
-        ["--output".into(), self.path().join("out").into(), "--spool".into(), self.path().join("spool").into()]
     }
 
     /// Every path with type, size and time of change.
@@ -120,7 +121,7 @@ fn assert_refused(output: &Output, code: i32, words: &[&str]) {
 /// As [`refuse`], for an image: the input is at fault.
 #[track_caller]
 fn refuse_image(image: &tiny::Tiny, words: &[&str]) {
-    refuse(&["--type", "raw", &image.write().reference()], INPUT, words);
+    refuse(&[&image.write().reference()], INPUT, words);
 }
 
 /// The judge says no: the image that all others are made of is built.
@@ -128,7 +129,7 @@ fn refuse_image(image: &tiny::Tiny, words: &[&str]) {
 fn the_unbroken_image_is_built() {
     let desk = Desk::new();
     let before = desk.found();
-    let output = desk.command(&["--type", "raw", &tiny::Tiny::default().write().reference()]).output().unwrap();
+    let output = desk.command(&[&tiny::Tiny::default().write().reference()]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_ne!(desk.found(), before);
     assert!(desk.path().join("out/image/disk.raw").is_file());

@@ -107,7 +107,9 @@ pub fn deploy(
     progress.note(&format!("bootloader: {}", system.bootloader.describe()));
     if !system.target.is_registry() {
         let target = system.target.image_reference();
-        progress.note(&format!("machines will look for updates at {target}; --target-imgref names a registry instead"));
+        progress.note(&format!(
+            "machines will look for updates at {target}; --target-imgref names a registry instead"
+        ));
     }
     let uuids = Uuids::new(ids);
     let arguments = system.kernel_arguments(&merged.tree, wishes, &uuids)?;
@@ -131,11 +133,19 @@ pub fn deploy(
         fstab: Some(&fstab),
         ids,
     };
-    let LaidDown { root, boot, entry } = sysroot.lay_down(&mut tree, imported, |tree, deployment, etc, var| {
-        customize::apply(tree, &customize::System { deployment, etc, var }, wishes.blueprint, ids.time(), &ids.bytes("accounts"))
-    })?;
+    let LaidDown { root, boot, entry } =
+        sysroot.lay_down(&mut tree, imported, |tree, deployment, etc, var| {
+            customize::apply(
+                tree,
+                &customize::System { deployment, etc, var },
+                wishes.blueprint,
+                ids.time(),
+                &ids.bytes("accounts"),
+            )
+        })?;
     let skip_boot_uuid = system.install.bootupd.skip_boot_uuid.unwrap_or(false);
-    let facts = Facts { boot_uuid: uuids.boot, separate_boot: true, entry: &entry, time: ids.time(), skip_boot_uuid };
+    let facts =
+        Facts { boot_uuid: uuids.boot, separate_boot: true, entry: &entry, time: ids.time(), skip_boot_uuid };
     system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
     let esp = system.bootloader.esp(&mut tree, image_root, &facts);
     let trees = [tree.extract(esp), tree.extract(boot)];
@@ -191,7 +201,9 @@ impl System {
             "the root filesystem '{filesystem}' cannot be written yet, only ext4 (ask for it with --rootfs ext4)"
         );
         if let Some(name) = install.bootloader.as_deref().filter(|name| *name != "grub") {
-            bail!("the image asks for the bootloader '{name}' (bootc/install/*.toml), only grub can be written yet");
+            bail!(
+                "the image asks for the bootloader '{name}' (bootc/install/*.toml), only grub can be written yet"
+            );
         }
         let target = Target::parse(wishes.target, install.enforce_container_sigpolicy.unwrap_or(false))?;
         let kernel = Kernel::find(&rootfs)?;
@@ -215,7 +227,8 @@ impl System {
         if wishes.default_kargs {
             all.extend(DEFAULT_KARGS);
         }
-        let asked: Vec<String> = wishes.blueprint.kernel_arguments().into_iter().chain(wishes.kargs.to_vec()).collect();
+        let asked: Vec<String> =
+            wishes.blueprint.kernel_arguments().into_iter().chain(wishes.kargs.to_vec()).collect();
         all.extend(asked.iter().cloned());
         all.extend(self.install.kargs.clone().unwrap_or_default());
         let rootfs = Rootfs { tree, root: tree.root() };
@@ -231,18 +244,28 @@ impl System {
 /// Whether the image says it boots, and holds nothing that would be laid down wrongly.
 fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
     if !image.is_bootable() {
-        return Err(anyhow::anyhow!("the image does not say that it is bootable (no label containers.bootc)"))
-            .context(Hint("application images cannot boot; build on a bootable base image, or add LABEL containers.bootc 1".to_owned()));
+        return Err(anyhow::anyhow!(
+            "the image does not say that it is bootable (no label containers.bootc)"
+        ))
+        .context(Hint(
+            "application images cannot boot; build on a bootable base image, or add LABEL containers.bootc 1"
+                .to_owned(),
+        ));
     }
     if let Some(policy) = system::selinux_policy(rootfs)? {
-        bail!("the image has an enabled SELinux policy (/{policy}); labels cannot be written yet, and a disk without them would not boot");
+        bail!(
+            "the image has an enabled SELinux policy (/{policy}); labels cannot be written yet, and a disk without them would not boot"
+        );
     }
     let mode = system::composefs_mode(rootfs)?;
     ensure!(
         !matches!(mode.as_str(), "verity" | "signed"),
         "the image asks for composefs '{mode}' (ostree/prepare-root.conf); fs-verity cannot be written yet"
     );
-    ensure!(rootfs.is_directory("sysroot"), "the image has no /sysroot directory; ostree mounts the disk there");
+    ensure!(
+        rootfs.is_directory("sysroot"),
+        "the image has no /sysroot directory; ostree mounts the disk there"
+    );
     ensure!(
         rootfs.list("usr/lib/bootc/bound-images.d").is_empty(),
         "the image declares logically bound images (/usr/lib/bootc/bound-images.d), which cannot be laid into a disk yet"
@@ -257,7 +280,7 @@ pub fn content_bytes(tree: &Tree) -> u64 {
         Kind::File(content) => content.len(),
         _ => 0,
     };
-    tree.walk().map(size).sum()
+    tree.walk().map(size).fold(0, u64::saturating_add)
 }
 
 fn volumes([esp, boot]: [Tree; 2], root: Tree, uuids: &Uuids, ids: &Ids, content_bytes: u64) -> Vec<Volume> {
@@ -266,7 +289,7 @@ fn volumes([esp, boot]: [Tree; 2], root: Tree, uuids: &Uuids, ids: &Ids, content
         let partition_uuid = ids.uuid(&format!("partition {name}"));
         Volume { name, type_uuid, partition_uuid, content, size, comfortable }
     };
-    let comfortable = ROOT_SIZE.max(2 * content_bytes);
+    let comfortable = ROOT_SIZE.max(content_bytes.saturating_mul(2));
     vec![
         volume("BIOS-BOOT", BIOS_BOOT_TYPE, None, MIB, MIB),
         volume("EFI-SYSTEM", ESP_TYPE, content(esp, "vfat", uuids.esp), ESP_SIZE, ESP_SIZE),

@@ -2,7 +2,7 @@
 //! policy, prepare-root configuration. Read once, used by the deployment and
 //! by `inspect`.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use diskwright_formats::tree::{Kind, NodeId};
 
 use super::rootfs::Rootfs;
@@ -36,7 +36,9 @@ impl Kernel {
         let mut found: Vec<_> = rootfs
             .list(MODULES)
             .into_iter()
-            .filter(|(name, _)| rootfs.is_file(&format!("{MODULES}/{}/vmlinuz", String::from_utf8_lossy(name))))
+            .filter(|(name, _)| {
+                rootfs.is_file(&format!("{MODULES}/{}/vmlinuz", String::from_utf8_lossy(name)))
+            })
             .collect();
         let Some((name, directory)) = found.pop() else {
             bail!("no kernel in the image: no regular file {MODULES}/VERSION/vmlinuz");
@@ -47,6 +49,15 @@ impl Kernel {
             String::from_utf8_lossy(found[0].0),
             String::from_utf8_lossy(name)
         );
+        let version = std::str::from_utf8(name)
+            .ok()
+            .filter(|name| !name.contains(|c: char| c.is_control() || c == ' '));
+        let version = version.with_context(|| {
+            format!(
+                "no kernel version: the directory {MODULES}/{} is not named by one word",
+                name.escape_ascii()
+            )
+        })?;
         let file = |name: &str| {
             let child = rootfs.tree.child(directory, name.as_bytes());
             child.filter(|&id| matches!(rootfs.tree.node(id).kind, Kind::File(_)))
@@ -57,7 +68,7 @@ impl Kernel {
             bail!("{MODULES}/{}/vmlinuz is not a regular file", String::from_utf8_lossy(name));
         };
         Ok(Self {
-            version: String::from_utf8_lossy(name).into_owned(),
+            version: version.to_owned(),
             vmlinuz,
             initramfs: file("initramfs.img").or_else(|| file("initramfs")),
             hmac: file(".vmlinuz.hmac"),
@@ -146,7 +157,8 @@ pub fn selinux_policy(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
     let config = OsRelease::parse(&text);
     let enabled = matches!(config.get("SELINUX"), Some("enforcing" | "permissive"));
     let policy = format!("{base}/{}", config.get("SELINUXTYPE").unwrap_or("targeted"));
-    let has_policy = rootfs.list(&format!("{policy}/policy")).iter().any(|(name, _)| name.starts_with(b"policy."));
+    let has_policy =
+        rootfs.list(&format!("{policy}/policy")).iter().any(|(name, _)| name.starts_with(b"policy."));
     Ok((enabled && has_policy).then_some(policy))
 }
 
@@ -157,12 +169,19 @@ pub fn selinux_policy(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
 pub fn composefs_mode(rootfs: &Rootfs<'_>) -> Result<String> {
     let mut mode = None;
     let mut found = false;
-    for path in ["usr/lib/ostree/prepare-root.conf", "etc/ostree/prepare-root.conf", "usr/etc/ostree/prepare-root.conf"] {
+    for path in [
+        "usr/lib/ostree/prepare-root.conf",
+        "etc/ostree/prepare-root.conf",
+        "usr/etc/ostree/prepare-root.conf",
+    ] {
         let Some(text) = rootfs.read_text(path)? else { continue };
         found = true;
         mode = key_file_value(&text, "composefs", "enabled").or(mode);
     }
-    ensure!(found, "no usr/lib/ostree/prepare-root.conf in the image: its initramfs cannot find the deployment");
+    ensure!(
+        found,
+        "no usr/lib/ostree/prepare-root.conf in the image: its initramfs cannot find the deployment"
+    );
     Ok(mode.unwrap_or_else(|| "no".to_owned()))
 }
 

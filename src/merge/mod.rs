@@ -17,14 +17,18 @@ use diskwright_formats::{
 };
 
 use crate::source::Layer;
-use tar::{Archive, Entry, Type};
+use tar::{Archive, Entry, Type, shown};
 
 /// In front of the name of what a layer removes.
 pub const WHITEOUT_PREFIX: &[u8] = b".wh.";
 /// Marks a directory whose lower content is gone.
 pub const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
+/// How names of extended attributes begin (xattr(7)).
+const NAMESPACES: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system."];
 /// Symbolic links followed on the way to a parent before the layer is called hostile.
 const MAX_LINKS: usize = 40;
+/// Longest target of a symbolic link: the kernel's `PATH_MAX` less the final zero.
+const MAX_TARGET: usize = 4095;
 /// Deepest directory; later stages walk trees recursively.
 const MAX_DEPTH: usize = 1024;
 
@@ -71,7 +75,7 @@ impl Merged {
         let mut builder = Builder::new(&mut self.tree);
         let mut archive = Archive::new(tar);
         while let Some(entry) = archive.next()? {
-            let path = String::from_utf8_lossy(&entry.path).into_owned();
+            let path = shown(&entry.path);
             builder.add(entry).with_context(|| format!("adding '{path}'"))?;
         }
         let layer = builder.root;
@@ -100,6 +104,16 @@ impl<'a> Builder<'a> {
     }
 
     fn add(&mut self, entry: Entry) -> Result<()> {
+        for name in entry.xattrs.keys() {
+            let known = NAMESPACES
+                .iter()
+                .any(|namespace| name.len() > namespace.len() && name.starts_with(namespace));
+            ensure!(
+                known,
+                "extended attribute '{}': Linux has user, trusted, security and system only",
+                shown(name)
+            );
+        }
         let meta = self.meta(&entry);
         let parts = components(&entry.path)?;
         let Some((name, parents)) = parts.split_last() else {
@@ -114,7 +128,11 @@ impl<'a> Builder<'a> {
             Type::Directory => return self.directory(parent, name, meta),
             Type::Hardlink(target) => return self.hardlink(parent, name, &target),
             Type::File(content) => Kind::File(content),
-            Type::Symlink(target) => Kind::Symlink(target.into()),
+            Type::Symlink(target) => {
+                let len = target.len();
+                ensure!(len <= MAX_TARGET, "symbolic link to {len} bytes, {MAX_TARGET} are allowed");
+                Kind::Symlink(target.into())
+            }
             Type::CharDevice(major, minor) => Kind::CharDevice(major, minor),
             Type::BlockDevice(major, minor) => Kind::BlockDevice(major, minor),
             Type::Fifo => Kind::Fifo,
@@ -166,7 +184,7 @@ impl<'a> Builder<'a> {
                     let target = target.clone();
                     follow(&target, &mut at, &mut todo);
                 }
-                _ => bail!("'{}' on the way is not a directory", String::from_utf8_lossy(&part)),
+                _ => bail!("'{}' on the way is not a directory", shown(&part)),
             }
         }
         Ok(at.last().copied())
@@ -185,15 +203,11 @@ impl<'a> Builder<'a> {
 
     /// A second name for a file of this layer, or else of the layers below.
     fn hardlink(&mut self, parent: NodeId, name: &[u8], target: &[u8]) -> Result<()> {
-        let path = components(target)?.join(&b'/');
+        let path =
+            components(target).with_context(|| format!("hard link to '{}'", shown(target)))?.join(&b'/');
         let found = self.tree.lookup_from(self.root, &path).or_else(|| self.tree.lookup(&path));
-        let node =
-            found.with_context(|| format!("hard link to missing '{}'", String::from_utf8_lossy(target)))?;
-        ensure!(
-            self.tree.children(node).is_none(),
-            "hard link to directory '{}'",
-            String::from_utf8_lossy(target)
-        );
+        let node = found.with_context(|| format!("hard link to missing '{}'", shown(target)))?;
+        ensure!(self.tree.children(node).is_none(), "hard link to directory '{}'", shown(target));
         self.tree.link(parent, name, node);
         Ok(())
     }

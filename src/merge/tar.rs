@@ -24,6 +24,10 @@ use diskwright_formats::{
 const BLOCK: u64 = 512;
 /// Longest name, link target or set of pax records that is believed.
 const MAX_EXTENSION: u64 = 8 << 20;
+/// All pax records that hold for every member from here on; each member copies them.
+const MAX_GLOBAL: u64 = 64 << 10;
+/// Bytes of holes in all members of a layer: every one of them is hashed later.
+const MAX_HOLES: u64 = 1 << 40;
 /// How much is read at once when headers lie close together.
 const WINDOW: u64 = 128 << 10;
 
@@ -61,6 +65,8 @@ pub(super) struct Archive {
     window: Vec<u8>,
     window_start: u64,
     global: Records,
+    /// Bytes of holes so far.
+    holes: u64,
 }
 
 /// What the extension headers before a member said.
@@ -75,7 +81,7 @@ struct Extensions {
 
 impl Archive {
     pub(super) fn new(data: Data) -> Self {
-        Self { data, at: 0, window: Vec::new(), window_start: 0, global: Records::new() }
+        Self { data, at: 0, window: Vec::new(), window_start: 0, global: Records::new(), holes: 0 }
     }
 
     /// The next member, `None` at the end-of-archive blocks or the end of the data.
@@ -83,7 +89,8 @@ impl Archive {
         let mut extensions = Extensions::default();
         loop {
             let start = self.at;
-            let Some(header) = self.header().with_context(|| format!("reading tar header at byte {start}"))?
+            let Some(header) =
+                self.header().with_context(|| format!("reading tar header at byte {start}"))?
             else {
                 return Ok(None);
             };
@@ -131,7 +138,8 @@ impl Archive {
     /// `size` bytes of content at the current place; moves past their padding.
     fn content(&mut self, size: u64) -> Result<Data> {
         let end = self.at.checked_add(size).filter(|&end| end <= self.data.len());
-        let end = end.with_context(|| format!("member of {size} bytes reaches past the end of the archive"))?;
+        let end =
+            end.with_context(|| format!("member of {size} bytes reaches past the end of the archive"))?;
         let data = self.data.slice(self.at, size);
         self.at = end.next_multiple_of(BLOCK).min(self.data.len());
         Ok(data)
@@ -152,6 +160,11 @@ impl Archive {
             b'g' => {
                 let text = self.small_content(header.size()?)?;
                 parse_pax(&text, &mut self.global, &mut Vec::new())?;
+                let len: usize = self.global.iter().map(|(key, value)| key.len() + value.len()).sum();
+                ensure!(
+                    len as u64 <= MAX_GLOBAL,
+                    "global pax records of {len} bytes, {MAX_GLOBAL} are allowed"
+                );
             }
             b'L' => extensions.name = Some(until_nul(&self.small_content(header.size()?)?).to_vec()),
             b'K' => extensions.link = Some(until_nul(&self.small_content(header.size()?)?).to_vec()),
@@ -174,7 +187,7 @@ impl Archive {
         ensure!(!path.contains(&0) && !link.contains(&0), "name with a NUL byte");
         let kind = self
             .kind(header, &extensions, &path, link)
-            .with_context(|| format!("member '{}'", String::from_utf8_lossy(&path)))?;
+            .with_context(|| format!("member '{}'", shown(&path)))?;
         Ok(Entry {
             mode: (header.number(100, 8)? & 0o7777) as u16,
             uid: pax_number(pax, "uid")?.map_or_else(|| header.id(108), id)?,
@@ -196,8 +209,14 @@ impl Archive {
         };
         Ok(match header.typeflag() {
             b'0' | 0 | b'7' if path.ends_with(b"/") => Type::Directory,
-            b'0' | 0 | b'7' => Type::File(self.file(ext, size)?),
-            b'S' => Type::File(self.old_sparse(header, size)?),
+            b'0' | 0 | b'7' => {
+                let file = self.file(ext, size)?;
+                self.count_holes(file)?
+            }
+            b'S' => {
+                let file = self.old_sparse(header, size)?;
+                self.count_holes(file)?
+            }
             b'1' => {
                 self.content(if ext.pax.contains_key(&b"size"[..]) { size } else { 0 })?;
                 Type::Hardlink(link)
@@ -209,6 +228,18 @@ impl Archive {
             b'6' => Type::Fifo,
             other => bail!("member type '{}' is not supported", other.escape_ascii()),
         })
+    }
+
+    /// The file, unless the layer's holes are past all reason.
+    fn count_holes(&mut self, file: Sparse) -> Result<Type> {
+        let holes = file.len() - file.data_len();
+        self.holes = self.holes.saturating_add(holes);
+        ensure!(
+            self.holes <= MAX_HOLES,
+            "sparse file of {} bytes: holes of a layer may have {MAX_HOLES} bytes in all",
+            file.len()
+        );
+        Ok(Type::File(file))
     }
 
     /// A regular member: plain, or sparse in one of the three pax ways.
@@ -324,6 +355,16 @@ impl Header {
     }
 }
 
+/// A name for use in a message: as text, cut in the middle.
+pub(super) fn shown(name: &[u8]) -> String {
+    const HALF: usize = 120;
+    if name.len() <= 2 * HALF {
+        return String::from_utf8_lossy(name).into_owned();
+    }
+    let (start, end) = (&name[..HALF], &name[name.len() - HALF..]);
+    format!("{}...{}", String::from_utf8_lossy(start), String::from_utf8_lossy(end))
+}
+
 fn until_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|&byte| byte == 0).next().unwrap_or_default()
 }
@@ -410,9 +451,11 @@ fn sparse_map_1_0(content: &Data) -> Result<(Vec<u64>, u64)> {
 fn sparse_file(real: u64, map: &[u64], content: Data) -> Result<Sparse> {
     ensure!(map.len() % 2 == 0, "sparse map with an odd count of numbers");
     let mut file = Sparse::new(real);
-    let mut used = 0;
+    let (mut used, mut end) = (0, 0);
     for pair in map.chunks_exact(2) {
         let (offset, len) = (pair[0], pair[1]);
+        ensure!(offset >= end, "sparse map goes back from byte {end} to byte {offset}");
+        end = offset.saturating_add(len);
         ensure!(len <= content.len() - used, "sparse map asks for more than there is");
         file.insert(offset, content.slice(used, len)).context("laying out sparse member")?;
         used += len;

@@ -183,9 +183,8 @@ const FILES: &[(&str, &str)] = &[
     ("usr/lib/shim/shimx64.efi.signed", "shim"),
     ("usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", "grub /EFI/debian\0"),
     ("usr/lib/bootc/install/00.toml", "[install.filesystem.root]\ntype = \"ext4\"\n"),
-    ("usr/bin/bash", "#!\n"),
     ("etc/passwd", "root:x:0:0:root:/root:/usr/bin/bash\n"),
-    ("etc/group", "root:x:0:\nwheel:x:10:\n"),
+    ("etc/group", "root:x:0:\nwheel:x:10:\nusers:x:100:\n"),
     ("etc/shadow", "root:*:20000:0:99999:7:::\n"),
     ("etc/login.defs", "UID_MIN 1000\nUID_MAX 60000\nGID_MIN 1000\nGID_MAX 60000\n"),
 ];
@@ -195,6 +194,10 @@ impl Default for Tiny {
         let directories = ["sysroot/", "var/", "boot/", "tmp/", "run/", "proc/", "sys/", "dev/"];
         let mut members: Vec<_> = directories.iter().map(Member::directory).collect();
         members.extend(FILES.iter().map(|(path, content)| Member::file(path, content)));
+        members.push(Member { mode: 0o755, ..Member::file("usr/bin/bash", "shell") });
+        members.push(Member::symlink("usr/bin/sh", "bash"));
+        let links = [("bin", "usr/bin"), ("home", "var/home"), ("root", "var/roothome")];
+        members.extend(links.map(|(name, target)| Member::symlink(name, target)));
         let labels = vec![("containers.bootc".to_owned(), "1".to_owned())];
         Self { members, layers: Vec::new(), labels, architecture: "amd64".to_owned() }
     }

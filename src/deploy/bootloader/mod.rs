@@ -183,7 +183,10 @@ impl Bootloader {
             Menu::Static => texts.push(("grub.cfg", grub_cfg::fixed(facts))),
         }
         for (name, text) in texts {
-            let file = tree.add_file(Meta { mtime: facts.time, ..Meta::root(0o644) }, Sparse::from_bytes(text.into_bytes()));
+            let file = tree.add_file(
+                Meta { mtime: facts.time, ..Meta::root(0o644) },
+                Sparse::from_bytes(text.into_bytes()),
+            );
             put(tree, esp, &format!("{directory}/{name}"), file, facts.time);
         }
         esp
@@ -193,7 +196,13 @@ impl Bootloader {
     ///
     /// # Errors
     /// Unreadable files of the image.
-    pub fn fill_boot(&self, tree: &mut Tree, image_root: NodeId, boot: NodeId, facts: &Facts<'_>) -> Result<()> {
+    pub fn fill_boot(
+        &self,
+        tree: &mut Tree,
+        image_root: NodeId,
+        boot: NodeId,
+        facts: &Facts<'_>,
+    ) -> Result<()> {
         let efi = tree.add_directory(Meta { mtime: facts.time, ..Meta::root(0o755) });
         tree.link(boot, *b"efi", efi);
         if self.menu == Menu::Bootupd {
@@ -229,13 +238,14 @@ fn put(tree: &mut Tree, root: NodeId, path: &str, node: NodeId, time: Time) {
     tree.link(at, name.as_bytes(), node);
 }
 
-/// Every file below `path` of the image, to be put below `to`.
+/// Every file below `path` of the image, to be put below `to`. Links to
+/// files are files; links to directories are not entered, so that a loop is not.
 fn below(rootfs: &Rootfs<'_>, path: &str, to: &str) -> Vec<EspFile> {
     let mut files = Vec::new();
-    for (name, _) in rootfs.list(path) {
+    for (name, child) in rootfs.list(path) {
         let name = String::from_utf8_lossy(name);
         let (from, to) = (format!("{path}/{name}"), format!("{to}/{name}"));
-        if rootfs.is_directory(&from) {
+        if rootfs.tree.children(child).is_some() {
             files.extend(below(rootfs, &from, &to));
         } else if let Some(node) = rootfs.lookup(&from).filter(|_| rootfs.is_file(&from)) {
             files.push(EspFile { path: to, source: None, node });
@@ -266,7 +276,12 @@ fn debian(rootfs: &Rootfs<'_>, arch: Arch) -> Vec<EspFile> {
     };
     let shim = |name: &str| {
         let path = format!("{DEBIAN_SHIM}/{name}{efi}.efi");
-        first(&[format!("{path}.signed.latest"), format!("{path}.signed"), format!("{path}.dualsigned"), path])
+        first(&[
+            format!("{path}.signed.latest"),
+            format!("{path}.signed"),
+            format!("{path}.dualsigned"),
+            path,
+        ])
     };
     let grub = first(&[
         format!("usr/lib/grub/{grub}-signed/grub{efi}.efi.signed"),
@@ -282,7 +297,8 @@ fn debian(rootfs: &Rootfs<'_>, arch: Arch) -> Vec<EspFile> {
         ],
         None => vec![(boot, Some(grub))],
     };
-    let found = named.into_iter().filter_map(|(path, node)| Some(EspFile { path, source: None, node: node? }));
+    let found =
+        named.into_iter().filter_map(|(path, node)| Some(EspFile { path, source: None, node: node? }));
     found.collect()
 }
 
