@@ -49,8 +49,8 @@ pub struct BuildRequest {
     pub types: Vec<String>,
     /// Filesystem of the root volume; `None` means what the image declares.
     pub rootfs: Option<String>,
-    /// Architecture wanted, in OCI or uname spelling; `None` means the host's.
-    pub target_arch: Option<String>,
+    /// How the image is read.
+    pub source: source::Options,
     /// Directory below which each format puts its file ("qcow2/disk.qcow2").
     pub output: PathBuf,
     /// Owner of every file and directory created: uid, and gid if it was given.
@@ -67,12 +67,6 @@ pub struct BuildRequest {
     pub size: Option<SizeWish>,
     /// How clusters are compressed, in formats that can.
     pub compression: Compression,
-    /// Whether registries must speak TLS with a valid certificate.
-    pub tls_verify: bool,
-    /// Where verified layers are kept between builds.
-    pub cache: CacheWish,
-    /// Directory for temporary content; `None` means `$TMPDIR`, then `/var/tmp`.
-    pub spool_dir: Option<PathBuf>,
     /// Time of everything that needs one, in seconds since 1970; `None` means the image's own.
     pub source_date_epoch: Option<i64>,
 }
@@ -86,18 +80,6 @@ pub enum SizeWish {
     PlusFree(u64),
     /// What the content needs.
     Fit,
-}
-
-/// Where verified layers are kept between builds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum CacheWish {
-    /// In the user's cache directory.
-    #[default]
-    Default,
-    /// In this directory.
-    At(PathBuf),
-    /// Nowhere.
-    Off,
 }
 
 /// What a build made.
@@ -128,7 +110,7 @@ pub struct BuiltOutput {
 pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildReport> {
     let asked = Asked::check(request)?;
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
-    let (image, merged) = fetch_and_merge(&asked.reference, &source_options(request), progress)?;
+    let (image, merged) = fetch_and_merge(&asked.reference, &request.source, progress)?;
     let ids = ids(request, &asked, &image);
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
@@ -159,7 +141,7 @@ impl Asked {
                 anyhow!("--rootfs {name}: no such filesystem can be written").context(ErrorKind::Usage)
             );
         }
-        if let Some(name) = &request.target_arch {
+        if let Some(name) = &request.source.target_arch {
             source::architecture(name).context("--target-arch").context(ErrorKind::Usage)?;
         }
         let (blueprint, blueprint_text) = match &request.blueprint {
@@ -215,25 +197,6 @@ fn read_text(source: impl Read) -> Result<String> {
     source.take(BLUEPRINT_MAX + 1).read_to_string(&mut text)?;
     ensure!(text.len() as u64 <= BLUEPRINT_MAX, "more than {BLUEPRINT_MAX} bytes are no blueprint");
     Ok(text)
-}
-
-fn source_options(request: &BuildRequest) -> source::Options {
-    source::Options {
-        target_arch: request.target_arch.clone(),
-        tls_verify: request.tls_verify,
-        cache: request.cache.clone().into(),
-        spool_dir: request.spool_dir.clone(),
-    }
-}
-
-impl From<CacheWish> for source::CacheChoice {
-    fn from(wish: CacheWish) -> Self {
-        match wish {
-            CacheWish::Default => Self::Default,
-            CacheWish::At(dir) => Self::Dir(dir),
-            CacheWish::Off => Self::Off,
-        }
-    }
 }
 
 /// The image with its layers merged.

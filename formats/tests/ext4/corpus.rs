@@ -12,7 +12,10 @@ pub(crate) fn empty() -> Tree {
     Tree::new(Meta { mtime: Time { seconds: 1_600_000_000, nanoseconds: 1 }, ..Meta::root(0o755) })
 }
 
-pub(crate) fn xattrs(list: &[(&str, &[u8])]) -> Arc<Xattrs> {
+/// Attributes: names and values.
+type List<'a> = &'a [(&'a str, &'a [u8])];
+
+pub(crate) fn xattrs(list: List<'_>) -> Arc<Xattrs> {
     Arc::new(list.iter().map(|&(name, value)| (name.as_bytes().into(), value.into())).collect())
 }
 
@@ -130,7 +133,7 @@ fn attributes(tree: &mut Tree, root: NodeId) {
     let at = directory(tree, root, "xattrs");
     let (long, acl) = (noise(2000), acl());
     let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let sets: [(&str, &[(&str, &[u8])]); 12] = [
+    let sets: [(&str, List<'_>); 12] = [
         ("label", &[("security.selinux", LABEL)]),
         ("empty value", &[("user.empty", b"")]),
         ("empty values in a block", &[("user.a", b""), ("user.b", &long), ("user.c", b"")]),
@@ -138,9 +141,9 @@ fn attributes(tree: &mut Tree, root: NodeId) {
         (
             "capability in a block",
             &[
+                ("security.ima", &long[..50]),
                 ("security.selinux", &long[..200]),
-                ("security.capability", &long[..100]),
-                ("user.x", &long[..90]),
+                ("security.capability", &capability),
             ],
         ),
         (
@@ -225,14 +228,14 @@ pub(crate) fn crowd(count: usize, len: usize) -> Tree {
     tree
 }
 
-/// `count` files of `size` bytes, labelled, about 30 to a directory.
-pub(crate) fn forest(count: usize, size: usize) -> Tree {
+/// `count` labelled files, 30 to a directory; one in `every` has up to `size` bytes, the others none.
+pub(crate) fn forest(count: usize, every: usize, size: usize) -> Tree {
     let mut tree = empty();
     let root = tree.root();
     let labels: Vec<_> = (0..20)
         .map(|i| xattrs(&[("security.selinux", format!("system_u:object_r:t{i}_t:s0\0").as_bytes())]))
         .collect();
-    let data = Data::from_bytes(noise(size.max(1)));
+    let data = Data::from_bytes(noise(size));
     let mut at = root;
     for index in 0..count {
         if index % 900 == 0 {
@@ -246,8 +249,83 @@ pub(crate) fn forest(count: usize, size: usize) -> Tree {
             mtime: Time { seconds: index as i64, nanoseconds: 0 },
             ..Meta::root(0o644)
         };
-        let content = Sparse::from_data(data.slice(0, (index * 7919 % (size + 1)) as u64));
+        let len = if index % every == 0 { 1 + index * 7919 % size } else { 0 };
+        let content = Sparse::from_data(data.slice(0, len as u64));
         add(&mut tree, parent, format!("file-{index}.txt"), Kind::File(content), meta);
     }
     tree
+}
+
+/// Numbers without an order, the same ones for the same seed.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    /// Below `end`.
+    pub(crate) fn roll(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    fn content(&mut self) -> Sparse {
+        let mut content = Sparse::new(1 + self.roll(1 << 22));
+        let (mut at, step) = (0, 1 + self.roll(1 << 18));
+        loop {
+            at += if self.roll(2) == 0 { 0 } else { self.roll(step) };
+            let len = (1 + self.roll(step)).min(content.len().saturating_sub(at));
+            if len == 0 {
+                return content;
+            }
+            content.insert(at, Data::from_bytes(noise(len as usize))).unwrap();
+            at += len;
+        }
+    }
+
+    fn meta(&mut self) -> Meta {
+        let (label, other) = (noise(1 + self.roll(90) as usize), noise(self.roll(1200) as usize));
+        let sets: [List<'_>; 4] = [
+            &[],
+            &[("security.selinux", &label)],
+            &[("trusted.a", &other), ("security.selinux", &label)],
+            &[("trusted.b", &label), ("trusted.ab", &label), ("trusted.a", &label), ("trusted.long", &other)],
+        ];
+        let mtime = Time {
+            seconds: self.roll(1 << 31) as i64 * 3 - (1 << 31),
+            nanoseconds: self.roll(1 << 29) as u32,
+        };
+        let xattrs = xattrs(sets[self.roll(4) as usize]);
+        Meta {
+            mode: self.roll(0o10000) as u16,
+            uid: self.roll(99_999) as u32,
+            gid: 7,
+            mtime,
+            xattrs,
+            immutable: false,
+        }
+    }
+
+    /// A tree of about `count` nodes.
+    pub(crate) fn tree(&mut self, count: u64) -> Tree {
+        let mut tree = empty();
+        let (mut directories, mut others) = (vec![tree.root()], Vec::new());
+        for index in 0..count {
+            let at = directories[self.roll(directories.len() as u64) as usize];
+            let name = [format!("{index}").into_bytes(), vec![b'-'; self.roll(240) as usize]].concat();
+            let kind = match self.roll(12) {
+                0 => Kind::Directory(Default::default()),
+                1 => Kind::Symlink(vec![b's'; 1 + self.roll(120) as usize].into()),
+                2 => Kind::CharDevice(self.roll(4096) as u32, self.roll(1 << 20) as u32),
+                3 => Kind::File(self.content()),
+                4 if !others.is_empty() => {
+                    let node = others[self.roll(others.len() as u64) as usize];
+                    tree.link(at, name, node);
+                    continue;
+                }
+                _ => Kind::File(Sparse::from_bytes(noise(self.roll(9000) as usize))),
+            };
+            let is_directory = matches!(kind, Kind::Directory(_));
+            let node = add(&mut tree, at, name, kind, self.meta());
+            if is_directory { directories.push(node) } else { others.push(node) }
+        }
+        tree
+    }
 }

@@ -23,8 +23,8 @@ use diskwright_formats::{
 };
 use serde_json::{Value, json};
 
-pub use boot::BootEntry;
 use boot::Boot;
+pub use boot::BootEntry;
 use checksum::Checksum;
 use chunked::Base;
 use deployment::{Checkout, Deployment, Ostree, text_file};
@@ -102,9 +102,11 @@ impl Import<'_> {
     fn base(&mut self) -> Result<Option<Base>> {
         let Some(last) = self.image.labels.get(FINAL_DIFFID) else { return Ok(None) };
         let position = self.image.layers.iter().position(|layer| layer.diff_id == *last);
-        let last = position.with_context(|| format!("label {FINAL_DIFFID} names no layer of the image: {last}"))?;
+        let last =
+            position.with_context(|| format!("label {FINAL_DIFFID} names no layer of the image: {last}"))?;
         let layers = &self.merged.layers[..=last];
-        let base = chunked::import(&mut self.merged.tree, &mut self.repo, layers, self.timestamp, self.progress)?;
+        let base =
+            chunked::import(&mut self.merged.tree, &mut self.repo, layers, self.timestamp, self.progress)?;
         for (index, commit) in base.layers.iter().enumerate() {
             self.set_blob_ref(index, *commit)?;
         }
@@ -257,7 +259,8 @@ impl Sysroot<'_> {
         let entry = layout.fill(tree, &mut repo, boot);
         let repo = repo.into_directory(tree)?;
         let origin = self.target.origin();
-        let ostree = Ostree { stateroot, commit, bootcsum: &bootcsum, origin: &origin, deployment, repo, time };
+        let ostree =
+            Ostree { stateroot, commit, bootcsum: &bootcsum, origin: &origin, deployment, repo, time };
         let ostree = ostree.directory(tree);
         let root = tree.add_directory(Meta { mtime: time, ..Meta::root(0o755) });
         tree.link(root, *b"ostree", ostree);
@@ -271,7 +274,8 @@ impl Sysroot<'_> {
     /// The files of the deployment that are not in the commit.
     fn own_files(&self, tree: &mut Tree, repo: &Repo, commit: NodeId, deployment: Deployment) -> Result<()> {
         let image = cfs::image(tree, commit, repo, None).context("writing .ostree.cfs")?;
-        let image = tree.add_file(Meta { mtime: self.ids.time(), ..Meta::root(0o644) }, Sparse::from_bytes(image));
+        let image =
+            tree.add_file(Meta { mtime: self.ids.time(), ..Meta::root(0o644) }, Sparse::from_bytes(image));
         tree.link(deployment.root, *b".ostree.cfs", image);
         if let Some(fstab) = self.fstab {
             let file = text_file(tree, fstab, 0o644, self.ids.time());
@@ -304,7 +308,8 @@ mod tests {
 
     #[test]
     fn canonical_json_is_sorted_and_tight() {
-        let value: Value = serde_json::from_str(r#"{ "b": [1, {"z": null, "a": "\u00e9"}], "a": true }"#).unwrap();
+        let value: Value =
+            serde_json::from_str(r#"{ "b": [1, {"z": null, "a": "\u00e9"}], "a": true }"#).unwrap();
         assert_eq!(canonical(&value), r#"{"a":true,"b":[1,{"a":"é","z":null}]}"#);
     }
 }
