@@ -280,7 +280,7 @@ pub fn content_bytes(tree: &Tree) -> u64 {
         Kind::File(content) => content.len(),
         _ => 0,
     };
-    tree.walk().map(size).sum()
+    tree.walk().map(size).fold(0, u64::saturating_add)
 }
 
 fn volumes([esp, boot]: [Tree; 2], root: Tree, uuids: &Uuids, ids: &Ids, content_bytes: u64) -> Vec<Volume> {
@@ -289,7 +289,7 @@ fn volumes([esp, boot]: [Tree; 2], root: Tree, uuids: &Uuids, ids: &Ids, content
         let partition_uuid = ids.uuid(&format!("partition {name}"));
         Volume { name, type_uuid, partition_uuid, content, size, comfortable }
     };
-    let comfortable = ROOT_SIZE.max(2 * content_bytes);
+    let comfortable = ROOT_SIZE.max(content_bytes.saturating_mul(2));
     vec![
         volume("BIOS-BOOT", BIOS_BOOT_TYPE, None, MIB, MIB),
         volume("EFI-SYSTEM", ESP_TYPE, content(esp, "vfat", uuids.esp), ESP_SIZE, ESP_SIZE),
