@@ -240,18 +240,15 @@ impl Archive {
             let real = pax_number(pax, "GNU.sparse.realsize")?.context("sparse member without real size")?;
             let content = self.content(size)?;
             let (map, used) = sparse_map_1_0(&content)?;
-            return sparse_file(real, &map, content.slice(used, size - used));
+            return sparse_file(real, &map, &content.slice(used, size - used));
         }
         let map = match pax.get(&b"GNU.sparse.map"[..]) {
-            Some(text) => text
-                .split(|&byte| byte == b',')
-                .map(|number| decimal(number))
-                .collect::<Result<Vec<u64>>>()?,
+            Some(text) => text.split(|&byte| byte == b',').map(decimal).collect::<Result<Vec<u64>>>()?,
             None => ext.sparse.clone(),
         };
         let content = self.content(size)?;
         match pax_number(pax, "GNU.sparse.size")? {
-            Some(real) => sparse_file(real, &map, content),
+            Some(real) => sparse_file(real, &map, &content),
             None => Ok(Sparse::from_data(content)),
         }
     }
@@ -279,7 +276,7 @@ impl Archive {
             (start, count, more) = (0, 21, 504);
         }
         let content = self.content(size)?;
-        sparse_file(real, &map, content)
+        sparse_file(real, &map, &content)
     }
 }
 
@@ -442,8 +439,8 @@ fn sparse_map_1_0(content: &Data) -> Result<(Vec<u64>, u64)> {
 }
 
 /// A file of `real` bytes whose data lies packed in `content` as `map` (offset, length, ...) says.
-fn sparse_file(real: u64, map: &[u64], content: Data) -> Result<Sparse> {
-    ensure!(map.len() % 2 == 0, "sparse map with an odd count of numbers");
+fn sparse_file(real: u64, map: &[u64], content: &Data) -> Result<Sparse> {
+    ensure!(map.len().is_multiple_of(2), "sparse map with an odd count of numbers");
     ensure!(real <= MAX_FILE, "sparse member of {real} bytes, {MAX_FILE} are possible");
     let mut file = Sparse::new(real);
     let (mut used, mut end) = (0, 0);
@@ -483,5 +480,22 @@ mod tests {
         for text in [&b"9 a=b\n"[..], b"x a=b\n", b"6 ab\n", b"6 a=bb", b"2 a"] {
             assert!(parse_pax(text, &mut Records::new(), &mut Vec::new()).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn sparse_maps_ascend_and_files_have_a_size_that_can_be() {
+        let content = Data::from_bytes(vec![1; 20]);
+        assert_eq!(sparse_file(100, &[0, 10, 50, 10], &content).unwrap().data_len(), 20);
+        assert!(sparse_file(100, &[50, 10, 0, 10], &content).is_err());
+        assert!(sparse_file(100, &[0, 10, 5, 10], &content).is_err());
+        assert!(sparse_file(MAX_FILE + 1, &[0, 10], &content).is_err());
+        assert!(sparse_map_1_0(&Data::from_bytes(vec![b'1'; 2048])).is_err());
+    }
+
+    #[test]
+    fn attributes_without_a_name_are_refused() {
+        let mut records = Records::new();
+        records.insert(XATTR_PREFIX.to_vec(), b"x".to_vec());
+        assert!(xattrs(&records).is_err());
     }
 }

@@ -226,7 +226,7 @@ pub(crate) fn differences(ours: &Listing, theirs: &Listing) -> Vec<String> {
         match theirs.get(path) {
             None => lines.push(format!("/{path}: only ours: {our:?}")),
             Some(their) if their != our => {
-                lines.push(format!("/{path}:\n    ours   {our:?}\n    theirs {their:?}"))
+                lines.push(format!("/{path}:\n    ours   {our:?}\n    theirs {their:?}"));
             }
             Some(_) => {}
         }
