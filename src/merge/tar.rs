@@ -520,4 +520,21 @@ mod tests {
             assert!(parse_pax(text, &mut Records::new(), &mut Vec::new()).is_err(), "{text:?}");
         }
     }
+
+    #[test]
+    fn sparse_maps_ascend_and_files_have_a_size_that_can_be() {
+        let content = Data::from_bytes(vec![1; 20]);
+        assert_eq!(sparse_file(100, &[0, 10, 50, 10], &content).unwrap().data_len(), 20);
+        assert!(sparse_file(100, &[50, 10, 0, 10], &content).is_err());
+        assert!(sparse_file(100, &[0, 10, 5, 10], &content).is_err());
+        assert!(sparse_file(MAX_FILE + 1, &[0, 10], &content).is_err());
+        assert!(sparse_map_1_0(&Data::from_bytes(vec![b'1'; 2048])).is_err());
+    }
+
+    #[test]
+    fn attributes_without_a_name_are_refused() {
+        let mut records = Records::new();
+        records.insert(XATTR_PREFIX.to_vec(), b"x".to_vec());
+        assert!(xattrs(&records).is_err());
+    }
 }
