@@ -149,7 +149,9 @@ impl Asked {
         let reference = parse_reference(&request.reference)?;
         let writers = writers(&request.types)?;
         if let Some(name) = request.rootfs.as_deref().filter(|name| by_name(name).is_none()) {
-            return Err(anyhow!("--rootfs {name}: no such filesystem can be written").context(ErrorKind::Usage));
+            return Err(
+                anyhow!("--rootfs {name}: no such filesystem can be written").context(ErrorKind::Usage)
+            );
         }
         let (blueprint, blueprint_text) = match &request.blueprint {
             Some(path) => read_blueprint(path)?,
@@ -189,7 +191,8 @@ fn writers(types: &[String]) -> Result<Vec<&'static dyn FormatWriter>> {
 
 fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
     let name = path.display().to_string();
-    let text = if name == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    let text =
+        if name == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
     let text = text.with_context(|| format!("reading blueprint {name}")).context(ErrorKind::Input)?;
     let blueprint = Blueprint::from_yaml(&text, &name).context(ErrorKind::Input)?;
     Ok((blueprint, text))
@@ -243,7 +246,13 @@ fn with_source_marks(error: anyhow::Error) -> anyhow::Error {
 pub(crate) fn image_config(image: &OciImage) -> Result<ImageConfig> {
     let layers = image.layers.iter();
     let layers = layers.map(|layer| LayerId { digest: layer.digest.clone(), diff_id: layer.diff_id.clone() });
-    ImageConfig::parse(&image.reference, &image.manifest_digest, &image.manifest, &image.config, layers.collect())
+    ImageConfig::parse(
+        &image.reference,
+        &image.manifest_digest,
+        &image.manifest,
+        &image.config,
+        layers.collect(),
+    )
 }
 
 fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
@@ -329,7 +338,9 @@ fn write_all(
         files.push((*writer, outputs.create(writer.spec().path)?));
     }
     let results: Vec<Result<u64>> = std::thread::scope(|scope| {
-        let write = |(writer, file): &(&dyn FormatWriter, OutputFile)| write_one(*writer, disk, asked, file, progress);
+        let write = |(writer, file): &(&dyn FormatWriter, OutputFile)| {
+            write_one(*writer, disk, asked, file, progress)
+        };
         let threads: Vec<_> = files.iter().map(|pair| scope.spawn(move || write(pair))).collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, Result<u64>>| {
             thread.join().unwrap_or_else(|_| Err(anyhow!("a writer stopped unexpectedly")))

@@ -63,7 +63,8 @@ mod tests {
     fn every_input_and_purpose_changes_the_uuid() {
         let ids = Ids::new("sha256:1", b"", 0);
         assert_eq!(ids.uuid("disk"), Ids::new("sha256:1", b"", 0).uuid("disk"));
-        let others = [Ids::new("sha256:2", b"", 0), Ids::new("sha256:1", b"x", 0), Ids::new("sha256:1", b"", 1)];
+        let others =
+            [Ids::new("sha256:2", b"", 0), Ids::new("sha256:1", b"x", 0), Ids::new("sha256:1", b"", 1)];
         for other in others {
             assert_ne!(ids.uuid("disk"), other.uuid("disk"));
         }

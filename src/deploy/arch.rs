@@ -25,8 +25,12 @@ impl Arch {
             "arm64" => Self::Aarch64,
             "riscv64" => Self::Riscv64,
             "ppc64le" => bail!("no disks for ppc64le: its firmware needs a GRUB image made for each machine"),
-            "s390x" => bail!("no disks for s390x: its boot record lists disk blocks, which zipl writes on the machine"),
-            other => bail!("no disks for the architecture '{other}': only amd64, arm64 and riscv64 boot by UEFI"),
+            "s390x" => bail!(
+                "no disks for s390x: its boot record lists disk blocks, which zipl writes on the machine"
+            ),
+            other => {
+                bail!("no disks for the architecture '{other}': only amd64, arm64 and riscv64 boot by UEFI")
+            }
         })
     }
 

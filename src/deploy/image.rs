@@ -55,7 +55,8 @@ impl ImageConfig {
         let config: Value = serde_json::from_slice(config).context("parsing image config")?;
         to_oci_names(&mut manifest);
         let labels = config.pointer("/config/Labels").and_then(Value::as_object).into_iter().flatten();
-        let labels = labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
+        let labels =
+            labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
         let reference = reference.to_owned();
         let manifest_digest = manifest_digest.to_owned();
         Ok(Self { reference, manifest_digest, manifest, config, labels, layers })
@@ -111,7 +112,8 @@ pub fn rfc3339(text: &str) -> Option<i64> {
         toml::value::Offset::Z => 0,
         toml::value::Offset::Custom { minutes } => i64::from(minutes) * 60,
     };
-    let of_day = i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second.unwrap_or(0));
+    let of_day =
+        i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second.unwrap_or(0));
     let days = days_since_1970(i64::from(date.year), i64::from(date.month), i64::from(date.day));
     Some(days * 86_400 + of_day - offset)
 }
@@ -139,7 +141,10 @@ mod tests {
 
     #[test]
     fn docker_media_types_become_oci_ones() {
-        let manifest = format!(r#"{{"mediaType":"{}","layers":[{{"mediaType":"{}"}}]}}"#, OCI_NAMES[0].0, OCI_NAMES[2].0);
+        let manifest = format!(
+            r#"{{"mediaType":"{}","layers":[{{"mediaType":"{}"}}]}}"#,
+            OCI_NAMES[0].0, OCI_NAMES[2].0
+        );
         let image = ImageConfig::parse("r", "d", manifest.as_bytes(), b"{}", Vec::new()).unwrap();
         assert_eq!(image.manifest["mediaType"], OCI_NAMES[0].1);
         assert_eq!(image.manifest["layers"][0]["mediaType"], OCI_NAMES[2].1);

@@ -9,6 +9,7 @@ pub mod install_config;
 mod kargs;
 pub mod ostree;
 pub mod rootfs;
+pub mod selinux;
 pub mod system;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -107,7 +108,9 @@ pub fn deploy(
     progress.note(&format!("bootloader: {}", system.bootloader.describe()));
     if !system.target.is_registry() {
         let target = system.target.image_reference();
-        progress.note(&format!("machines will look for updates at {target}; --target-imgref names a registry instead"));
+        progress.note(&format!(
+            "machines will look for updates at {target}; --target-imgref names a registry instead"
+        ));
     }
     let uuids = Uuids::new(ids);
     let arguments = system.kernel_arguments(&merged.tree, wishes, &uuids)?;
@@ -121,25 +124,38 @@ pub fn deploy(
     let imported =
         ostree::import(&mut merged, image, &system.target, config, system.all_paths, ids, progress)?;
     let mut tree = merged.tree;
+    let kernel = Kernel::find(&Rootfs { tree: &tree, root: imported.root })?;
     let sysroot = Sysroot {
         image,
         target: &system.target,
         stateroot: system.install.stateroot.as_deref().unwrap_or("default"),
-        kernel: &system.kernel,
+        kernel: &kernel,
         title: system.os.title(),
         arguments: &arguments,
         fstab: Some(&fstab),
         ids,
     };
-    let LaidDown { root, boot, entry } = sysroot.lay_down(&mut tree, imported, |tree, deployment, etc, var| {
-        customize::apply(tree, &customize::System { deployment, etc, var }, wishes.blueprint, ids.time(), &ids.bytes("accounts"))
-    })?;
+    let LaidDown { root, boot, entry, policy } =
+        sysroot.lay_down(&mut tree, imported, |tree, deployment, etc, var| {
+            customize::apply(
+                tree,
+                &customize::System { deployment, etc, var },
+                wishes.blueprint,
+                ids.time(),
+                &ids.bytes("accounts"),
+            )
+        })?;
     let skip_boot_uuid = system.install.bootupd.skip_boot_uuid.unwrap_or(false);
-    let facts = Facts { boot_uuid: uuids.boot, separate_boot: true, entry: &entry, time: ids.time(), skip_boot_uuid };
+    let facts =
+        Facts { boot_uuid: uuids.boot, separate_boot: true, entry: &entry, time: ids.time(), skip_boot_uuid };
     system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
     let esp = system.bootloader.esp(&mut tree, image_root, &facts);
-    let trees = [tree.extract(esp), tree.extract(boot)];
+    let mut trees = [tree.extract(esp), tree.extract(boot)];
     tree.set_root(root);
+    if let Some(policy) = policy {
+        policy.label_root(&mut tree, ids.time());
+        policy.label_boot(&mut trees[1], ids.time());
+    }
     Ok(volumes(trees, tree, &uuids, ids, content_bytes))
 }
 
@@ -170,7 +186,6 @@ impl Uuids {
 /// What the image brings, read before anything is laid down.
 struct System {
     os: OsRelease,
-    kernel: Kernel,
     install: InstallConfig,
     bootloader: Bootloader,
     target: Target,
@@ -191,13 +206,16 @@ impl System {
             "the root filesystem '{filesystem}' cannot be written yet, only ext4 (ask for it with --rootfs ext4)"
         );
         if let Some(name) = install.bootloader.as_deref().filter(|name| *name != "grub") {
-            bail!("the image asks for the bootloader '{name}' (bootc/install/*.toml), only grub can be written yet");
+            bail!(
+                "the image asks for the bootloader '{name}' (bootc/install/*.toml), only grub can be written yet"
+            );
         }
         let target = Target::parse(wishes.target, install.enforce_container_sigpolicy.unwrap_or(false))?;
-        let kernel = Kernel::find(&rootfs)?;
+        // Refused here, before anything is hashed; the one to boot is the commit's.
+        Kernel::find(&rootfs)?;
         let bootloader = Bootloader::find(&rootfs, arch, &os)?;
         let all_paths = system::composefs_mode(&rootfs)? != "no";
-        Ok(Self { os, kernel, install, bootloader, target, all_paths })
+        Ok(Self { os, install, bootloader, target, all_paths })
     }
 
     fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<String> {
@@ -215,7 +233,8 @@ impl System {
         if wishes.default_kargs {
             all.extend(DEFAULT_KARGS);
         }
-        let asked: Vec<String> = wishes.blueprint.kernel_arguments().into_iter().chain(wishes.kargs.to_vec()).collect();
+        let asked: Vec<String> =
+            wishes.blueprint.kernel_arguments().into_iter().chain(wishes.kargs.to_vec()).collect();
         all.extend(asked.iter().cloned());
         all.extend(self.install.kargs.clone().unwrap_or_default());
         let rootfs = Rootfs { tree, root: tree.root() };
@@ -231,18 +250,23 @@ impl System {
 /// Whether the image says it boots, and holds nothing that would be laid down wrongly.
 fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
     if !image.is_bootable() {
-        return Err(anyhow::anyhow!("the image does not say that it is bootable (no label containers.bootc)"))
-            .context(Hint("application images cannot boot; build on a bootable base image, or add LABEL containers.bootc 1".to_owned()));
-    }
-    if let Some(policy) = system::selinux_policy(rootfs)? {
-        bail!("the image has an enabled SELinux policy (/{policy}); labels cannot be written yet, and a disk without them would not boot");
+        return Err(anyhow::anyhow!(
+            "the image does not say that it is bootable (no label containers.bootc)"
+        ))
+        .context(Hint(
+            "application images cannot boot; build on a bootable base image, or add LABEL containers.bootc 1"
+                .to_owned(),
+        ));
     }
     let mode = system::composefs_mode(rootfs)?;
     ensure!(
         !matches!(mode.as_str(), "verity" | "signed"),
         "the image asks for composefs '{mode}' (ostree/prepare-root.conf); fs-verity cannot be written yet"
     );
-    ensure!(rootfs.is_directory("sysroot"), "the image has no /sysroot directory; ostree mounts the disk there");
+    ensure!(
+        rootfs.is_directory("sysroot"),
+        "the image has no /sysroot directory; ostree mounts the disk there"
+    );
     ensure!(
         rootfs.list("usr/lib/bootc/bound-images.d").is_empty(),
         "the image declares logically bound images (/usr/lib/bootc/bound-images.d), which cannot be laid into a disk yet"

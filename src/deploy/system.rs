@@ -1,6 +1,6 @@
-//! What is bootable in a merged tree: kernel, initramfs, os-release, SELinux
-//! policy, prepare-root configuration. Read once, used by the deployment and
-//! by `inspect`.
+//! What is bootable in a merged tree: kernel, initramfs, os-release,
+//! prepare-root configuration. Read once, used by the deployment and by
+//! `inspect`.
 
 use anyhow::{Result, bail, ensure};
 use diskwright_formats::tree::{Kind, NodeId};
@@ -36,7 +36,9 @@ impl Kernel {
         let mut found: Vec<_> = rootfs
             .list(MODULES)
             .into_iter()
-            .filter(|(name, _)| rootfs.is_file(&format!("{MODULES}/{}/vmlinuz", String::from_utf8_lossy(name))))
+            .filter(|(name, _)| {
+                rootfs.is_file(&format!("{MODULES}/{}/vmlinuz", String::from_utf8_lossy(name)))
+            })
             .collect();
         let Some((name, directory)) = found.pop() else {
             bail!("no kernel in the image: no regular file {MODULES}/VERSION/vmlinuz");
@@ -87,7 +89,9 @@ impl OsRelease {
         Ok(Self::default())
     }
 
-    fn parse(text: &str) -> Self {
+    /// The assignments of `text`, quotes removed.
+    #[must_use]
+    pub(super) fn parse(text: &str) -> Self {
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
         let pairs = lines.filter_map(|line| line.split_once('='));
         let fields = pairs.map(|(key, value)| (key.to_owned(), unquote(value))).collect();
@@ -122,34 +126,6 @@ fn unquote(value: &str) -> String {
     out
 }
 
-/// Where SELinux is configured in an image.
-fn selinux_base(rootfs: &Rootfs<'_>) -> &'static str {
-    if rootfs.is_directory("etc/selinux") { "etc/selinux" } else { "usr/etc/selinux" }
-}
-
-/// `SELINUX=` of the configuration, if there is one.
-///
-/// # Errors
-/// A configuration that is not text.
-pub fn selinux_mode(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
-    let text = rootfs.read_text(&format!("{}/config", selinux_base(rootfs)))?;
-    Ok(text.and_then(|text| OsRelease::parse(&text).get("SELINUX").map(str::to_owned)))
-}
-
-/// The directory of an enabled SELinux policy ("etc/selinux/targeted"), if the image has one.
-///
-/// # Errors
-/// A configuration that is not text.
-pub fn selinux_policy(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
-    let base = selinux_base(rootfs);
-    let Some(text) = rootfs.read_text(&format!("{base}/config"))? else { return Ok(None) };
-    let config = OsRelease::parse(&text);
-    let enabled = matches!(config.get("SELINUX"), Some("enforcing" | "permissive"));
-    let policy = format!("{base}/{}", config.get("SELINUXTYPE").unwrap_or("targeted"));
-    let has_policy = rootfs.list(&format!("{policy}/policy")).iter().any(|(name, _)| name.starts_with(b"policy."));
-    Ok((enabled && has_policy).then_some(policy))
-}
-
 /// `[composefs] enabled` of `ostree/prepare-root.conf`: `/usr/lib`, then `/etc` over it.
 ///
 /// # Errors
@@ -157,12 +133,19 @@ pub fn selinux_policy(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
 pub fn composefs_mode(rootfs: &Rootfs<'_>) -> Result<String> {
     let mut mode = None;
     let mut found = false;
-    for path in ["usr/lib/ostree/prepare-root.conf", "etc/ostree/prepare-root.conf", "usr/etc/ostree/prepare-root.conf"] {
+    for path in [
+        "usr/lib/ostree/prepare-root.conf",
+        "etc/ostree/prepare-root.conf",
+        "usr/etc/ostree/prepare-root.conf",
+    ] {
         let Some(text) = rootfs.read_text(path)? else { continue };
         found = true;
         mode = key_file_value(&text, "composefs", "enabled").or(mode);
     }
-    ensure!(found, "no usr/lib/ostree/prepare-root.conf in the image: its initramfs cannot find the deployment");
+    ensure!(
+        found,
+        "no usr/lib/ostree/prepare-root.conf in the image: its initramfs cannot find the deployment"
+    );
     Ok(mode.unwrap_or_else(|| "no".to_owned()))
 }
 

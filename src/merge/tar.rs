@@ -83,7 +83,8 @@ impl Archive {
         let mut extensions = Extensions::default();
         loop {
             let start = self.at;
-            let Some(header) = self.header().with_context(|| format!("reading tar header at byte {start}"))?
+            let Some(header) =
+                self.header().with_context(|| format!("reading tar header at byte {start}"))?
             else {
                 return Ok(None);
             };
@@ -131,7 +132,8 @@ impl Archive {
     /// `size` bytes of content at the current place; moves past their padding.
     fn content(&mut self, size: u64) -> Result<Data> {
         let end = self.at.checked_add(size).filter(|&end| end <= self.data.len());
-        let end = end.with_context(|| format!("member of {size} bytes reaches past the end of the archive"))?;
+        let end =
+            end.with_context(|| format!("member of {size} bytes reaches past the end of the archive"))?;
         let data = self.data.slice(self.at, size);
         self.at = end.next_multiple_of(BLOCK).min(self.data.len());
         Ok(data)

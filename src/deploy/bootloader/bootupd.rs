@@ -94,7 +94,8 @@ fn state(rootfs: &Rootfs<'_>, files: &[EspFile]) -> Result<Option<String>> {
         let Kind::File(content) = &rootfs.tree.node(file.node).kind else { continue };
         let bytes = content.to_vec().with_context(|| format!("reading {}", file.path))?;
         let digest: String = Sha512::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let entry = json!({ "source": file.source, "size": bytes.len(), "sha512": format!("sha512:{digest}") });
+        let entry =
+            json!({ "source": file.source, "size": bytes.len(), "sha512": format!("sha512:{digest}") });
         children.insert(file.path.trim_start_matches("EFI/").to_owned(), entry);
     }
     let version = meta.get("version").cloned().unwrap_or_default();

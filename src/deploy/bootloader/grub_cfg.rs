@@ -30,7 +30,9 @@ pub(super) fn fixed(facts: &Facts<'_>) -> String {
 
 fn head(facts: &Facts<'_>) -> String {
     let uuid = facts.boot_uuid;
-    format!("# written by diskwright\n{CONSOLE}set timeout=1\nsearch --no-floppy --fs-uuid --set=root {uuid}\n")
+    format!(
+        "# written by diskwright\n{CONSOLE}set timeout=1\nsearch --no-floppy --fs-uuid --set=root {uuid}\n"
+    )
 }
 
 fn blscfg(facts: &Facts<'_>) -> String {

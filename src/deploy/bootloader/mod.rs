@@ -183,7 +183,10 @@ impl Bootloader {
             Menu::Static => texts.push(("grub.cfg", grub_cfg::fixed(facts))),
         }
         for (name, text) in texts {
-            let file = tree.add_file(Meta { mtime: facts.time, ..Meta::root(0o644) }, Sparse::from_bytes(text.into_bytes()));
+            let file = tree.add_file(
+                Meta { mtime: facts.time, ..Meta::root(0o644) },
+                Sparse::from_bytes(text.into_bytes()),
+            );
             put(tree, esp, &format!("{directory}/{name}"), file, facts.time);
         }
         esp
@@ -193,7 +196,13 @@ impl Bootloader {
     ///
     /// # Errors
     /// Unreadable files of the image.
-    pub fn fill_boot(&self, tree: &mut Tree, image_root: NodeId, boot: NodeId, facts: &Facts<'_>) -> Result<()> {
+    pub fn fill_boot(
+        &self,
+        tree: &mut Tree,
+        image_root: NodeId,
+        boot: NodeId,
+        facts: &Facts<'_>,
+    ) -> Result<()> {
         let efi = tree.add_directory(Meta { mtime: facts.time, ..Meta::root(0o755) });
         tree.link(boot, *b"efi", efi);
         if self.menu == Menu::Bootupd {
@@ -266,7 +275,12 @@ fn debian(rootfs: &Rootfs<'_>, arch: Arch) -> Vec<EspFile> {
     };
     let shim = |name: &str| {
         let path = format!("{DEBIAN_SHIM}/{name}{efi}.efi");
-        first(&[format!("{path}.signed.latest"), format!("{path}.signed"), format!("{path}.dualsigned"), path])
+        first(&[
+            format!("{path}.signed.latest"),
+            format!("{path}.signed"),
+            format!("{path}.dualsigned"),
+            path,
+        ])
     };
     let grub = first(&[
         format!("usr/lib/grub/{grub}-signed/grub{efi}.efi.signed"),
@@ -282,7 +296,8 @@ fn debian(rootfs: &Rootfs<'_>, arch: Arch) -> Vec<EspFile> {
         ],
         None => vec![(boot, Some(grub))],
     };
-    let found = named.into_iter().filter_map(|(path, node)| Some(EspFile { path, source: None, node: node? }));
+    let found =
+        named.into_iter().filter_map(|(path, node)| Some(EspFile { path, source: None, node: node? }));
     found.collect()
 }
 

@@ -71,7 +71,8 @@ pub(super) fn import(
 fn objects(tree: &mut Tree, repo: &mut Repo, layer: NodeId) -> Result<(NodeId, Option<Checksum>)> {
     let set = tree.add_directory(Meta::root(0o755));
     let mut commit = None;
-    let fan_out = tree.lookup_from(layer, OBJECTS).and_then(|id| tree.children(id)).cloned().unwrap_or_default();
+    let fan_out =
+        tree.lookup_from(layer, OBJECTS).and_then(|id| tree.children(id)).cloned().unwrap_or_default();
     for (prefix, directory) in fan_out {
         let children = tree.children(directory).cloned().unwrap_or_default();
         for (name, &node) in &children {
@@ -117,7 +118,11 @@ fn object_set(tree: &Tree, repo: &mut Repo, set: NodeId, progress: &dyn Progress
     repo.hash_files(tree, set, progress)?;
     for (name, &node) in tree.children(set).into_iter().flatten() {
         let found = repo.checksum(node).context("object was not hashed")?.to_string();
-        ensure!(found.as_bytes() == &**name, "object {}.file is corrupt: its checksum is {found}", name.escape_ascii());
+        ensure!(
+            found.as_bytes() == &**name,
+            "object {}.file is corrupt: its checksum is {found}",
+            name.escape_ascii()
+        );
     }
     repo.write_tree(tree, set)
 }

@@ -155,7 +155,8 @@ impl Ostree<'_> {
         let stateroot = self.subdirectory(tree, boot, self.stateroot, 0o755);
         let checksum = self.subdirectory(tree, stateroot, self.bootcsum, 0o755);
         let target = format!("../../../deploy/{}/deploy/{deployment}", self.stateroot);
-        for (directory, name, target) in [(checksum, "0", target), (ostree, "boot.1", "boot.1.1".to_owned())] {
+        for (directory, name, target) in [(checksum, "0", target), (ostree, "boot.1", "boot.1.1".to_owned())]
+        {
             let link = tree.add_symlink(target.into_bytes());
             tree.node_mut(link).meta.mtime = self.time;
             tree.link(directory, name.as_bytes(), link);

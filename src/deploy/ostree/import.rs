@@ -54,7 +54,9 @@ pub(super) fn filter(tree: &mut Tree, root: NodeId) -> Result<NodeId> {
         let is_directory = tree.children(*node).is_some();
         let node = match &**name {
             b"etc" if is_directory => continue,
-            name if RUNTIME.contains(&name) && is_directory => tree.add_directory(tree.node(*node).meta.clone()),
+            name if RUNTIME.contains(&name) && is_directory => {
+                tree.add_directory(tree.node(*node).meta.clone())
+            }
             b"sysroot" if is_directory => without_repository(tree, *node),
             _ => *node,
         };

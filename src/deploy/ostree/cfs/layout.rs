@@ -178,7 +178,8 @@ pub(super) fn entries<'a>(inodes: &'a [Inode<'a>], index: usize) -> impl Iterato
     let inode = &inodes[index];
     let name = |child: usize| &*inodes[child].name;
     let before = inode.children.clone().filter(move |&child| name(child) < &b"."[..]);
-    let between = inode.children.clone().filter(move |&child| name(child) > &b"."[..] && name(child) < &b".."[..]);
+    let between =
+        inode.children.clone().filter(move |&child| name(child) > &b"."[..] && name(child) < &b".."[..]);
     let after = inode.children.clone().filter(move |&child| name(child) > &b".."[..]);
     let named = move |child| (name(child), child);
     let dot = std::iter::once((&b"."[..], index));
