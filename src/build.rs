@@ -43,8 +43,8 @@ pub struct BuildRequest {
     pub types: Vec<String>,
     /// Filesystem of the root volume; `None` means what the image declares.
     pub rootfs: Option<String>,
-    /// Architecture wanted, in OCI or uname spelling; `None` means the host's.
-    pub target_arch: Option<String>,
+    /// How the image is read.
+    pub source: source::Options,
     /// Directory below which each format puts its file ("qcow2/disk.qcow2").
     pub output: PathBuf,
     /// Owner of every file and directory created: uid, and gid if it was given.
@@ -61,12 +61,6 @@ pub struct BuildRequest {
     pub size: Option<SizeWish>,
     /// How clusters are compressed, in formats that can.
     pub compression: Compression,
-    /// Whether registries must speak TLS with a valid certificate.
-    pub tls_verify: bool,
-    /// Where verified layers are kept between builds.
-    pub cache: CacheWish,
-    /// Directory for temporary content; `None` means `$TMPDIR`, then `/var/tmp`.
-    pub spool_dir: Option<PathBuf>,
     /// Time of everything that needs one, in seconds since 1970; `None` means the image's own.
     pub source_date_epoch: Option<i64>,
 }
@@ -80,18 +74,6 @@ pub enum SizeWish {
     PlusFree(u64),
     /// What the content needs.
     Fit,
-}
-
-/// Where verified layers are kept between builds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum CacheWish {
-    /// In the user's cache directory.
-    #[default]
-    Default,
-    /// In this directory.
-    At(PathBuf),
-    /// Nowhere.
-    Off,
 }
 
 /// What a build made.
@@ -122,7 +104,7 @@ pub struct BuiltOutput {
 pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildReport> {
     let asked = Asked::check(request)?;
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
-    let (image, merged) = fetch_and_merge(&asked.reference, &source_options(request), progress)?;
+    let (image, merged) = fetch_and_merge(&asked.reference, &request.source, progress)?;
     let ids = ids(request, &asked, &image);
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
@@ -196,25 +178,6 @@ fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
     let text = text.with_context(|| format!("reading blueprint {name}")).context(ErrorKind::Input)?;
     let blueprint = Blueprint::from_yaml(&text, &name).context(ErrorKind::Input)?;
     Ok((blueprint, text))
-}
-
-fn source_options(request: &BuildRequest) -> source::Options {
-    source::Options {
-        target_arch: request.target_arch.clone(),
-        tls_verify: request.tls_verify,
-        cache: request.cache.clone().into(),
-        spool_dir: request.spool_dir.clone(),
-    }
-}
-
-impl From<CacheWish> for source::CacheChoice {
-    fn from(wish: CacheWish) -> Self {
-        match wish {
-            CacheWish::Default => Self::Default,
-            CacheWish::At(dir) => Self::Dir(dir),
-            CacheWish::Off => Self::Off,
-        }
-    }
 }
 
 /// The image with its layers merged.

@@ -7,7 +7,7 @@ use diskwright_formats::tree::Kind;
 use serde::Serialize;
 
 use crate::{
-    build::{CacheWish, fetch_and_merge, image_config, parse_reference},
+    build::{fetch_and_merge, image_config, parse_reference},
     deploy::{
         arch::Arch, bootloader, content_bytes, install_config::InstallConfig, rootfs::Rootfs, selinux,
         system::OsRelease,
@@ -21,14 +21,8 @@ use crate::{
 pub struct InspectRequest {
     /// The image, as in [`crate::BuildRequest::reference`].
     pub reference: String,
-    /// As in [`crate::BuildRequest::target_arch`].
-    pub target_arch: Option<String>,
-    /// As in [`crate::BuildRequest::tls_verify`].
-    pub tls_verify: bool,
-    /// As in [`crate::BuildRequest::cache`].
-    pub cache: CacheWish,
-    /// As in [`crate::BuildRequest::spool_dir`].
-    pub spool_dir: Option<std::path::PathBuf>,
+    /// How it is read.
+    pub source: source::Options,
 }
 
 /// What an image holds.
@@ -103,13 +97,7 @@ pub struct InspectedLayer {
 /// Anything a stage reports; an [`crate::ErrorKind`] in the chain says whose fault it is.
 pub fn inspect(request: &InspectRequest, progress: &dyn Progress) -> Result<Inspection> {
     let reference = parse_reference(&request.reference)?;
-    let options = source::Options {
-        target_arch: request.target_arch.clone(),
-        tls_verify: request.tls_verify,
-        cache: request.cache.clone().into(),
-        spool_dir: request.spool_dir.clone(),
-    };
-    let (image, merged) = fetch_and_merge(&reference, &options, progress)?;
+    let (image, merged) = fetch_and_merge(&reference, &request.source, progress)?;
     let config = image_config(&image)?;
     let rootfs = Rootfs { tree: &merged.tree, root: merged.tree.root() };
     let arch = Arch::from_oci(config.architecture());

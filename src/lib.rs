@@ -18,6 +18,6 @@ pub mod plan;
 pub mod progress;
 pub mod source;
 
-pub use build::{BuildReport, BuildRequest, BuiltOutput, CacheWish, SizeWish, build};
+pub use build::{BuildReport, BuildRequest, BuiltOutput, SizeWish, build};
 pub use error::{ErrorKind, Hint};
 pub use inspect::{InspectRequest, Inspection, inspect};

@@ -164,16 +164,16 @@ fn build_is_the_default_verb() {
 
 #[test]
 fn flags_mean_what_they_say() {
-    use diskwright::{CacheWish, SizeWish};
+    use diskwright::{SizeWish, source::CacheChoice};
     let plain = request("diskwright image");
     assert_eq!(plain.types, ["qcow2"]);
-    assert!(plain.tls_verify && plain.cache == CacheWish::Default && plain.size.is_none());
+    assert!(plain.source.tls_verify && plain.source.cache == CacheChoice::Default && plain.size.is_none());
     let full = request(
         "diskwright image --tls-verify=false --no-cache --size +1GiB --chown 1:2 --config b.toml --karg -x \
          --no-default-kernel-args --target-imgref r --source-date-epoch 7 --compress zstd --spool s",
     );
-    assert!(!full.tls_verify && full.no_default_kernel_args);
-    assert_eq!((full.cache, full.size), (CacheWish::Off, Some(SizeWish::PlusFree(1 << 30))));
+    assert!(!full.source.tls_verify && full.no_default_kernel_args);
+    assert_eq!((full.source.cache, full.size), (CacheChoice::Off, Some(SizeWish::PlusFree(1 << 30))));
     assert_eq!((full.chown, full.source_date_epoch), (Some((1, Some(2))), Some(7)));
     assert_eq!(full.blueprint.unwrap().to_str(), Some("b.toml"));
     assert_eq!((full.kargs.as_slice(), full.target_imgref.as_deref()), (&["-x".to_owned()][..], Some("r")));

@@ -13,9 +13,10 @@ use clap_complete::Shell;
 use diskwright_formats::writer;
 
 use crate::{
-    build::{BuildRequest, CacheWish, SizeWish},
+    build::{BuildRequest, SizeWish},
     inspect::InspectRequest,
     progress::{Level, Style},
+    source::{self, CacheChoice},
 };
 
 pub use text::{Version, inspection, size};
@@ -109,6 +110,12 @@ pub struct ImageArgs {
           default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set,
           value_parser = BoolishValueParser::new())]
     pub tls_verify: bool,
+    /// Credentials for registries [default: as containers-auth.json(5) says]
+    #[arg(long = "authfile", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub auth_file: Option<PathBuf>,
+    /// Certificates for registries [default: as containers-certs.d(5) says]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub cert_dir: Option<PathBuf>,
     /// Keep verified layers in this directory [default: the user's cache directory]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "no_cache")]
     pub cache: Option<PathBuf>,
@@ -121,11 +128,18 @@ pub struct ImageArgs {
 }
 
 impl ImageArgs {
-    fn cache_wish(&self) -> CacheWish {
-        match &self.cache {
-            _ if self.no_cache => CacheWish::Off,
-            Some(dir) => CacheWish::At(dir.clone()),
-            None => CacheWish::Default,
+    fn options(&self) -> source::Options {
+        source::Options {
+            target_arch: self.target_arch.clone(),
+            tls_verify: self.tls_verify,
+            cache: match &self.cache {
+                _ if self.no_cache => CacheChoice::Off,
+                Some(dir) => CacheChoice::Dir(dir.clone()),
+                None => CacheChoice::Default,
+            },
+            auth_file: self.auth_file.clone(),
+            cert_dir: self.cert_dir.clone(),
+            spool_dir: self.spool_dir.clone(),
         }
     }
 }
@@ -145,13 +159,7 @@ impl InspectArgs {
     /// What is asked of the library.
     #[must_use]
     pub fn request(&self) -> InspectRequest {
-        InspectRequest {
-            reference: self.image.reference.clone(),
-            target_arch: self.image.target_arch.clone(),
-            tls_verify: self.image.tls_verify,
-            cache: self.image.cache_wish(),
-            spool_dir: self.image.spool_dir.clone(),
-        }
+        InspectRequest { reference: self.image.reference.clone(), source: self.image.options() }
     }
 }
 
@@ -271,7 +279,7 @@ impl BuildArgs {
             reference: image.reference.clone(),
             types: if out.types.is_empty() { vec![DEFAULT_TYPE.to_owned()] } else { out.types.clone() },
             rootfs: system.rootfs.clone(),
-            target_arch: image.target_arch.clone(),
+            source: image.options(),
             output: out.output.clone(),
             chown: out.chown,
             blueprint: system.blueprint.clone(),
@@ -280,9 +288,6 @@ impl BuildArgs {
             target_imgref: system.target_imgref.clone(),
             size: system.size,
             compression: out.compress,
-            tls_verify: image.tls_verify,
-            cache: image.cache_wish(),
-            spool_dir: image.spool_dir.clone(),
             source_date_epoch: system.source_date_epoch,
         }
     }

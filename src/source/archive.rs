@@ -9,7 +9,7 @@
 use std::{
     collections::HashMap,
     fs::File,
-    io,
+    io::{self, Seek as _},
     path::{Component, Path},
     sync::Arc,
 };
@@ -20,7 +20,7 @@ use tar::EntryType;
 use super::{
     manifest::Compression,
     spool::{self, Spool},
-    store::{Span, open_regular},
+    store::{Span, if_there, open_regular},
 };
 
 /// How many links may lead from one to the next.
@@ -48,6 +48,11 @@ impl Archive {
         let (file, len) = plain(file, len, spool).with_context(name)?;
         let members = index(&file, len).with_context(name)?;
         Ok(Self { file: Arc::new(file), members })
+    }
+
+    /// The content of a member, or `None` if there is none of that name.
+    pub(crate) fn member_if_there(&self, name: &str) -> Result<Option<Span>> {
+        if_there(self.member(name))
     }
 
     /// The content of a member.
@@ -88,7 +93,8 @@ fn plain(file: File, len: u64, spool: &Spool) -> Result<(File, u64)> {
     }
 }
 
-fn index(file: &File, file_len: u64) -> Result<HashMap<String, Member>> {
+fn index(mut file: &File, file_len: u64) -> Result<HashMap<String, Member>> {
+    file.rewind()?;
     let mut members = HashMap::new();
     let mut archive = tar::Archive::new(file);
     for entry in archive.entries_with_seek()? {

@@ -17,7 +17,7 @@ use super::{
     digest::Digest,
     manifest::{Compression, Descriptor},
     spool::{self, Spool, Want, WrongContent},
-    store::Store,
+    store::{Store, Watch},
 };
 use crate::progress::Progress;
 
@@ -79,7 +79,8 @@ impl Work<'_> {
             match self.layer(wanted) {
                 Ok(layer) => lock(&self.done)[at] = Some(layer),
                 Err(error) => self.fail(error.context(format!(
-                    "reading layer {} of {} ({})",
+                    "{} layer {} of {} ({})",
+                    if self.store.is_remote() { "fetching" } else { "reading" },
                     at + 1,
                     self.wanted.len(),
                     wanted.blob.digest
@@ -108,12 +109,13 @@ impl Work<'_> {
     }
 
     fn try_layer(&self, wanted: &Wanted) -> Result<Layer> {
-        let blob = self.store.blob(&wanted.blob, self.progress)?;
+        let watch = Watch { progress: self.progress, stop: &self.stop };
+        let blob = self.store.blob(&wanted.blob, &watch)?;
         let _permit = self.cores.take();
         let want =
             Want { digest: &wanted.blob.digest, diff_id: &wanted.diff_id, compression: wanted.compression };
-        let progress: &dyn Progress = if self.store.reports_progress() { &() } else { self.progress };
-        let (tar, tar_len) = spool::unpack(&blob, &want, self.spool, &self.stop, progress)?;
+        let watch = if self.store.is_remote() { Watch { progress: &(), ..watch } } else { watch };
+        let (tar, tar_len) = spool::unpack(&blob, &want, self.spool, &watch)?;
         Ok(Layer {
             digest: wanted.blob.digest.to_string(),
             size: wanted.blob.size,

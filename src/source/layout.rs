@@ -9,7 +9,7 @@
 //!
 //! A missing `oci-layout` file is tolerated, as other readers do; a wrong one is not.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
@@ -20,9 +20,8 @@ use super::{
     manifest::{self, Descriptor, Document},
     platform,
     reference::Pick,
-    store::{Found, Span, Store},
+    store::{Found, Span, Store, Watch, if_there},
 };
-use crate::progress::Progress;
 
 const LAYOUT_FILE: &str = "oci-layout";
 const INDEX_FILE: &str = "index.json";
@@ -50,19 +49,8 @@ impl Files {
 
     /// `None` if there is no such file.
     fn open_if_there(&self, name: &str) -> Result<Option<Span>> {
-        match self.open(name) {
-            Ok(span) => Ok(Some(span)),
-            Err(error) if is_not_found(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
+        if_there(self.open(name))
     }
-}
-
-fn is_not_found(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|e| e.kind() == io::ErrorKind::NotFound)
 }
 
 /// An OCI layout.
@@ -117,7 +105,7 @@ impl Store for Layout {
         Ok(Found { bytes, digest: entry.digest.clone(), media_type: Some(entry.media_type.clone()) })
     }
 
-    fn blob(&self, blob: &Descriptor, _progress: &dyn Progress) -> Result<Span> {
+    fn blob(&self, blob: &Descriptor, _watch: &Watch<'_>) -> Result<Span> {
         let digest = &blob.digest;
         let path = format!("blobs/{}/{}", digest.algorithm_name(), digest.hex());
         let span = self.files.open(&path)?;

@@ -37,7 +37,6 @@ const FOREIGN_PREFIXES: [&str; 2] = [
 const SCHEMA_VERSION: u64 = 2;
 
 /// What a registry is asked for.
-#[expect(dead_code, reason = "used by registry")]
 pub(crate) const ACCEPT: [&str; 4] = [INDEX_TYPES[0], INDEX_TYPES[1], MANIFEST_TYPES[0], MANIFEST_TYPES[1]];
 
 /// A reference to a blob, checked.
@@ -193,7 +192,7 @@ struct RawRuntime {
     labels: Option<BTreeMap<String, String>>,
 }
 
-/// JSON with the path of the field in the error ("layers[2].digest").
+/// JSON with the path of the field in the error (`layers[2].digest`).
 pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

@@ -7,7 +7,7 @@
 //!                                             +-> blobs ---+--spool--> [Layer]
 //! ```
 //!
-//! A [`store::Store`] only finds bytes; whether they are the right ones is
+//! A store only finds bytes; whether they are the right ones is
 //! decided here, in one way for all sources.
 
 use std::{fs::File, path::PathBuf, sync::Arc};
@@ -17,13 +17,18 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::progress::Progress;
 
 mod archive;
+mod auth;
+mod cache;
+mod certs;
 mod digest;
+mod docker_archive;
 mod error;
 mod layers;
 mod layout;
 mod manifest;
 mod platform;
 mod reference;
+mod registry;
 mod spool;
 mod store;
 
@@ -34,9 +39,11 @@ pub use platform::{Platform, architecture, host_architecture};
 pub use reference::{Name, Pick, Reference};
 
 use archive::Archive;
+use docker_archive::DockerArchive;
 use layers::Wanted;
 use layout::{Files, Layout};
 use manifest::{Document, Manifest};
+use registry::Registry;
 use spool::Spool;
 use store::{Found, Store};
 
@@ -47,7 +54,7 @@ const INDEX_DEPTH_MAX: usize = 4;
 /// reachable from here has been checked against its digest.
 #[derive(Debug)]
 pub struct OciImage {
-    /// The reference as the user gave it, in the transports' syntax ("oci:dir:tag").
+    /// The reference in canonical form, in the transports' syntax ("oci:dir:tag", "docker://host/name:tag").
     pub reference: String,
     /// `sha256:...` of [`OciImage::manifest`]: of the platform's manifest, never of the index.
     pub manifest_digest: String,
@@ -93,13 +100,24 @@ pub struct Options {
     pub tls_verify: bool,
     /// Where blobs of registries are kept.
     pub cache: CacheChoice,
+    /// Where registry credentials are; the places of containers-auth.json(5) if not named.
+    pub auth_file: Option<PathBuf>,
+    /// Where a registry's certificates are; the places of containers-certs.d(5) if not named.
+    pub cert_dir: Option<PathBuf>,
     /// Where layers are unpacked; `$TMPDIR` or `/var/tmp` if not named.
     pub spool_dir: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { target_arch: None, tls_verify: true, cache: CacheChoice::Default, spool_dir: None }
+        Self {
+            target_arch: None,
+            tls_verify: true,
+            cache: CacheChoice::Default,
+            auth_file: None,
+            cert_dir: None,
+            spool_dir: None,
+        }
     }
 }
 
@@ -162,7 +180,8 @@ fn open_in(
     let store = connect(reference, options, spool, progress)?;
     let resolved = resolve_in(&*store, reference, options)?;
     let wanted = wanted(&resolved);
-    progress.begin("reading layers", Some(wanted.iter().map(|layer| layer.blob.size).sum()));
+    let stage = if store.is_remote() { "fetching layers" } else { "reading layers" };
+    progress.begin(stage, Some(wanted.iter().map(|layer| layer.blob.size).sum()));
     let layers = layers::fetch(&*store, spool, &wanted, progress)?;
     Ok(OciImage {
         reference: resolved.reference,
@@ -175,9 +194,9 @@ fn open_in(
 
 fn connect(
     reference: &Reference,
-    _options: &Options,
+    options: &Options,
     spool: &Spool,
-    _progress: &dyn Progress,
+    progress: &dyn Progress,
 ) -> Result<Box<dyn Store>> {
     Ok(match reference {
         Reference::Layout(dir, pick) => {
@@ -187,7 +206,10 @@ fn connect(
         Reference::OciArchive(file, pick) => {
             Box::new(Layout::new(Files::Archive(Archive::open(file, spool)?), pick.clone())?)
         }
-        Reference::DockerArchive(..) | Reference::Registry(_) => bail!("not yet supported"),
+        Reference::DockerArchive(file, pick) => {
+            Box::new(DockerArchive::new(&Archive::open(file, spool)?, pick)?)
+        }
+        Reference::Registry(name) => Box::new(Registry::connect(name, options, spool, progress)?),
     })
 }
 

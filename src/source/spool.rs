@@ -20,7 +20,6 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -32,9 +31,8 @@ use super::{
     digest::{Digest, Hasher},
     error::{Hinted, Kind},
     manifest::Compression,
-    store::Span,
+    store::{Span, Watch},
 };
-use crate::progress::Progress;
 
 /// Bytes that travel between the threads at a time.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -57,11 +55,6 @@ impl Spool {
         Self { dir }
     }
 
-    /// The directory.
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// A new file without a name: it is gone when it is closed.
     pub(crate) fn file(&self) -> Result<File> {
         tempfile::tempfile_in(&self.dir).map_err(|error| self.error(error))
@@ -69,18 +62,22 @@ impl Spool {
 
     /// What a failed write in the spool is reported as.
     pub(crate) fn error(&self, error: io::Error) -> anyhow::Error {
-        let doing = format!("writing to spool directory {}", self.dir.display());
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                let hint = "set TMPDIR or --spool to a directory with more free space";
-                Hinted::new(Kind::Space, doing, hint).caused_by(error).into()
+        self.error_in("spool", "TMPDIR or --spool", error)
+    }
+
+    /// The same for a directory of another `role`, which `option` names.
+    pub(crate) fn error_in(&self, role: &str, option: &str, error: io::Error) -> anyhow::Error {
+        use io::ErrorKind as E;
+        let doing = format!("writing to {role} directory {}", self.dir.display());
+        let wanted = match error.kind() {
+            E::StorageFull | E::QuotaExceeded => "with more free space",
+            E::NotFound | E::PermissionDenied | E::NotADirectory | E::ReadOnlyFilesystem => {
+                "that can be written"
             }
-            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory => {
-                let hint = "set TMPDIR or --spool to a directory that can be written";
-                Hinted::new(Kind::Space, doing, hint).caused_by(error).into()
-            }
-            _ => anyhow!(error).context(doing),
-        }
+            _ => return anyhow!(error).context(doing),
+        };
+        let hint = format!("set {option} to a directory {wanted}");
+        Hinted::new(Kind::Space, doing, hint).caused_by(error).into()
     }
 }
 
@@ -103,16 +100,10 @@ pub(crate) struct WrongContent {
 ///
 /// # Errors
 /// [`WrongContent`] in the chain if the blob's own digest is wrong; a wrong diff_id, broken compression, a full spool.
-pub(crate) fn unpack(
-    blob: &Span,
-    want: &Want<'_>,
-    spool: &Spool,
-    stop: &AtomicBool,
-    progress: &dyn Progress,
-) -> Result<(File, u64)> {
-    check_magic(blob, want.compression)?;
+pub(crate) fn unpack(blob: &Span, want: &Want<'_>, spool: &Spool, watch: &Watch<'_>) -> Result<(File, u64)> {
+    check_magic(blob, want)?;
     let file = spool.file()?;
-    let outcome = run(blob, want, &file, stop, progress);
+    let outcome = run(blob, want, &file, watch);
     let len = outcome.write.map_err(|error| spool.error(error))?;
     let found = outcome.read.context("reading the blob")?;
     if found != *want.digest {
@@ -141,11 +132,18 @@ pub(crate) fn decompress(blob: &Span, compression: Compression, spool: &Spool) -
     }
 }
 
-fn check_magic(blob: &Span, declared: Compression) -> Result<()> {
-    let mut start = [0; 4];
-    let found = Compression::of_magic(blob.read_start(&mut start)?);
+/// That the blob starts as its media type says. If it does not, a wrong digest explains it better.
+fn check_magic(blob: &Span, want: &Want<'_>) -> Result<()> {
+    let declared = want.compression;
+    let found = Compression::of_magic(blob.read_start(&mut [0; 4])?);
     if found == declared {
         return Ok(());
+    }
+    let mut hasher = Hasher::new(want.digest.algorithm());
+    blob.for_each_chunk(|chunk| hasher.update(chunk))?;
+    let digest = hasher.finish();
+    if digest != *want.digest {
+        return Err(WrongContent { found: digest, expected: want.digest.clone() }.into());
     }
     let message = format!("media type says {}, content starts as {}", declared.name(), found.name());
     let hint = "skopeo copy writes the image anew with right media types";
@@ -160,13 +158,13 @@ struct Outcome {
     write: io::Result<u64>,
 }
 
-fn run(blob: &Span, want: &Want<'_>, file: &File, stop: &AtomicBool, progress: &dyn Progress) -> Outcome {
+fn run(blob: &Span, want: &Want<'_>, file: &File, watch: &Watch<'_>) -> Outcome {
     let (blob_out, blob_in) = sync_channel(QUEUE_CHUNKS);
     let (write_out, write_in) = sync_channel(QUEUE_CHUNKS);
     let same = want.compression == Compression::None && want.digest.algorithm() == want.diff_id.algorithm();
     let (hash_out, hash_in) = if same { (None, None) } else { split(sync_channel(QUEUE_CHUNKS)) };
     thread::scope(|scope| {
-        let read = scope.spawn(move || read_and_hash(blob, want.digest, blob_out, stop, progress));
+        let read = scope.spawn(move || read_and_hash(blob, want.digest, blob_out, watch));
         let hash = hash_in.map(|chunks| scope.spawn(move || hash_all(chunks, want.diff_id)));
         let write = scope.spawn(move || write_all(write_in, file));
         let decode = decode(blob_in, want.compression, Fan { write: write_out, hash: hash_out });
@@ -190,16 +188,13 @@ fn read_and_hash(
     blob: &Span,
     digest: &Digest,
     out: SyncSender<Chunk>,
-    stop: &AtomicBool,
-    progress: &dyn Progress,
+    watch: &Watch<'_>,
 ) -> io::Result<Digest> {
     let mut hasher = Hasher::new(digest.algorithm());
     let mut reader = SpanReader::new(blob);
     let mut out = Some(out);
     loop {
-        if stop.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
+        watch.check()?;
         let mut chunk = vec![0; CHUNK_BYTES];
         let count = reader.read(&mut chunk)?;
         if count == 0 {
@@ -207,7 +202,7 @@ fn read_and_hash(
         }
         chunk.truncate(count);
         hasher.update(&chunk);
-        progress.advance(count as u64);
+        watch.progress.advance(count as u64);
         out = out.filter(|out| out.send(Arc::new(chunk)).is_ok());
     }
 }
@@ -226,6 +221,7 @@ impl Fan {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the channels must close when this ends")]
 fn decode(chunks: Receiver<Chunk>, compression: Compression, out: Fan) -> io::Result<()> {
     if compression == Compression::None {
         chunks.iter().take_while(|chunk| out.send(Arc::clone(chunk))).for_each(drop);

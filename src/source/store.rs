@@ -5,7 +5,10 @@ use std::{
     fs::{File, OpenOptions},
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -15,6 +18,22 @@ use super::{
     manifest::{Descriptor, SMALL_BLOB_MAX},
 };
 use crate::progress::Progress;
+
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Who watches, and whether the work is still wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch<'a> {
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) stop: &'a AtomicBool,
+}
+
+impl Watch<'_> {
+    /// An error if another layer has failed already.
+    pub(crate) fn check(&self) -> std::io::Result<()> {
+        if self.stop.load(Ordering::Relaxed) { Err(std::io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+    }
+}
 
 /// Some bytes of an open file: a blob that is a file, or a member of a tar.
 #[derive(Clone, Debug)]
@@ -47,6 +66,19 @@ impl Span {
         Ok(&start[..len])
     }
 
+    /// Hands over all bytes in order.
+    pub(crate) fn for_each_chunk(&self, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut done = 0;
+        while done < self.len {
+            let count = usize::try_from(self.len - done).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+            self.file.read_exact_at(&mut chunk[..count], self.offset + done)?;
+            take(&chunk[..count]);
+            done += count as u64;
+        }
+        Ok(())
+    }
+
     /// That the span is as long as its descriptor says.
     pub(crate) fn check_len(&self, blob: &Descriptor) -> Result<()> {
         let (found, size) = (self.len, blob.size);
@@ -71,6 +103,18 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, u64)> {
     Ok((file, metadata.len()))
 }
 
+/// `None` instead of the error that there is no such file.
+pub(crate) fn if_there<T>(opened: Result<T>) -> Result<Option<T>> {
+    let io = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+    };
+    match opened {
+        Ok(there) => Ok(Some(there)),
+        Err(error) if error.chain().find_map(io) == Some(std::io::ErrorKind::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// A manifest or index as the source holds it.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
@@ -86,7 +130,7 @@ pub(crate) trait Store: Sync {
     fn root(&self, architecture: &str) -> Result<Found>;
 
     /// A blob of the right length. Its content is NOT verified yet.
-    fn blob(&self, blob: &Descriptor, progress: &dyn Progress) -> Result<Span>;
+    fn blob(&self, blob: &Descriptor, watch: &Watch<'_>) -> Result<Span>;
 
     /// A manifest of an index, verified.
     fn manifest(&self, entry: &Descriptor) -> Result<Vec<u8>> {
@@ -100,9 +144,17 @@ pub(crate) trait Store: Sync {
             "{} bytes are past the limit of {SMALL_BLOB_MAX} for a document",
             blob.size
         );
-        let bytes = self.blob(blob, &())?.read()?;
-        check_digest(&bytes, &blob.digest)?;
-        Ok(bytes)
+        let watch = Watch { progress: &(), stop: &AtomicBool::new(false) };
+        let read = || -> Result<Vec<u8>> { self.blob(blob, &watch)?.read() };
+        let bytes = read()?;
+        match check_digest(&bytes, &blob.digest) {
+            Err(_) if self.distrust(blob) => {
+                let bytes = read()?;
+                check_digest(&bytes, &blob.digest)?;
+                Ok(bytes)
+            }
+            checked => checked.map(|()| bytes),
+        }
     }
 
     /// How many blobs are worth asking for at a time, given the number of cores.
@@ -110,8 +162,8 @@ pub(crate) trait Store: Sync {
         cores
     }
 
-    /// Whether `blob` reports progress itself, because getting there is the slow part.
-    fn reports_progress(&self) -> bool {
+    /// Whether blobs come over a network: then `blob` reports progress, because it is the slow part.
+    fn is_remote(&self) -> bool {
         false
     }
 

@@ -237,3 +237,9 @@ pub(crate) fn skopeo_digest(reference: &str, arguments: &[&str]) -> String {
     all.extend(["inspect", "--no-tags", "--format", "{{.Digest}}", reference]);
     skopeo(&all).trim().to_owned()
 }
+
+/// The same over plain HTTP.
+pub(crate) fn skopeo_digest_http(reference: &str) -> String {
+    let arguments = ["inspect", "--tls-verify=false", "--no-tags", "--format", "{{.Digest}}", reference];
+    skopeo(&arguments).trim().to_owned()
+}

@@ -65,6 +65,60 @@ fn one_flipped_bit_anywhere_is_noticed() {
 }
 
 #[test]
+fn one_flipped_bit_in_an_archive_changes_nothing_unnoticed() {
+    let layout = Layout::simple();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.tar");
+    for transport in ["oci-archive", "docker-archive"] {
+        let to = format!("{transport}:{}", path.display());
+        let _ = fs::remove_file(&path);
+        skopeo(&["copy", "-q", &layout.reference(), &to]);
+        let (whole, expected) = (fs::read(&path).unwrap(), tars(&open(&to)));
+        let places = (0..whole.len()).step_by(1021).chain((0..1536).step_by(7));
+        for at in places {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 4;
+            fs::write(&path, &flipped).unwrap();
+            if let Ok(image) = open_with(&to, &options()) {
+                assert_eq!(tars(&image), expected, "{transport} byte {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sha512_is_a_digest_too() {
+    let layout = Layout::simple();
+    let path = layout.layer_path(0);
+    let bytes = fs::read(&path).unwrap();
+    let digest = diskwright::source::Digest::of(diskwright::source::Algorithm::Sha512, &bytes).to_string();
+    fs::create_dir(layout.path().join("blobs/sha512")).unwrap();
+    fs::rename(&path, layout.blob_path(&digest)).unwrap();
+    layout.edit(|manifest| manifest["layers"][0]["digest"] = digest.as_str().into());
+    let image = open(&layout.reference());
+    assert_eq!(image.layers[0].digest, digest);
+    let mut flipped = bytes;
+    flipped[20] ^= 1;
+    fs::write(layout.blob_path(&digest), flipped).unwrap();
+    assert_says(&error(&layout.reference()), &["content is sha512:"]);
+}
+
+#[test]
+fn the_judge_says_no_to_a_flipped_bit() {
+    let layout = Layout::simple();
+    let path = layout.layer_path(1);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[1000] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new("skopeo");
+    command.args(["--insecure-policy", "copy", "-q", &layout.reference()]);
+    command.arg(format!("oci:{}/copy", dir.path().display()));
+    assert!(!judge("skopeo", &mut command).status.success());
+    error(&layout.reference());
+}
+
+#[test]
 fn truncated_blob() {
     let layout = Layout::simple();
     let path = layout.layer_path(1);
@@ -302,4 +356,171 @@ fn a_file_where_a_directory_belongs() {
         &["not a directory", "HINT", "oci-archive:"],
     );
     assert_says(&error("oci:/no/such/dir"), &["opening /no/such/dir", "No such file"]);
+}
+
+/// A docker archive by hand.
+fn docker_archive(members: &[(&str, &[u8])]) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), tar_of(members)).unwrap();
+    file
+}
+
+fn docker_reference(file: &tempfile::NamedTempFile) -> String {
+    format!("docker-archive:{}", file.path().display())
+}
+
+#[test]
+fn a_docker_archive_has_the_layers_that_skopeo_put_in() {
+    let layout = Layout::simple();
+    let dir = tempfile::tempdir().unwrap();
+    let to = format!("docker-archive:{}/x.tar", dir.path().display());
+    skopeo(&["copy", "-q", &layout.reference(), &format!("{to}:registry.example.com/team/image:v1")]);
+    let image = open(&to);
+    assert_eq!(tars(&image), tars(&open(&layout.reference())));
+    let parsed: Value = serde_json::from_slice(&image.manifest).unwrap();
+    assert_eq!(parsed["mediaType"], OCI_MANIFEST);
+    let config: Value = serde_json::from_str(&skopeo(&["inspect", "--config", "--raw", &to])).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&image.config).unwrap(), config);
+    assert_eq!(image.manifest, open(&to).manifest);
+    for name in ["registry.example.com/team/image:v1", "team/image:v1", "image:v1", "@0"] {
+        assert_eq!(open(&format!("{to}:{name}")).manifest_digest, image.manifest_digest);
+    }
+    assert_says(&error(&format!("{to}:image")), &["\"image:latest\" not found", "team/image:v1"]);
+    assert_says(&error(&format!("{to}:mage:v1")), &["not found"]);
+    let oci = to.replace("docker-archive:", "oci-archive:");
+    assert_says(&error(&oci), &["not an OCI layout", "HINT", "docker-archive:"]);
+    let flipped = dir.path().join("x.tar");
+    let mut bytes = fs::read(&flipped).unwrap();
+    let at = bytes.windows(5).position(|window| window == b"first").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&flipped, bytes).unwrap();
+    assert_says(&error(&to), &["layer 1 of 2", "content is sha256:"]);
+}
+
+#[test]
+fn a_docker_archive_with_links_and_compressed_layers() {
+    let (one, two) = (tar_of(&[("one", b"1")]), gzip(tar_of(&[("two", b"2")])));
+    let ids: Vec<_> = [&one, &two.tar].map(|tar| diskwright::source::Digest::sha256(tar).to_string()).into();
+    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": ids}}).to_string();
+    let items = json!([{"Config": "c.json", "RepoTags": null, "Layers": ["a/layer.tar", "b/layer.tar"]}]);
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut add = |name: &str, content: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        builder.append_data(&mut header, name, content).unwrap();
+    };
+    add("manifest.json", items.to_string().as_bytes());
+    add("c.json", config.as_bytes());
+    add("real.tar", &one);
+    add("./b/layer.tar", &two.blob);
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    builder.append_link(&mut header, "a/layer.tar", "../real.tar").unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let bytes = builder.into_inner().unwrap();
+    fs::write(file.path(), &bytes).unwrap();
+    let image = open(&docker_reference(&file));
+    assert_eq!(tars(&image), [one, two.tar]);
+    assert!(String::from_utf8(image.manifest).unwrap().contains("tar+gzip"));
+    fs::write(file.path(), gzip_bytes(&bytes)).unwrap();
+    assert_eq!(open(&docker_reference(&file)).manifest_digest, image.manifest_digest);
+    fs::write(file.path(), zstd::encode_all(&bytes[..], 1).unwrap()).unwrap();
+    assert_eq!(open(&docker_reference(&file)).manifest_digest, image.manifest_digest);
+}
+
+#[test]
+fn broken_docker_archives() {
+    let says = |members: &[(&str, &[u8])], parts: &[&str]| {
+        assert_says(&error(&docker_reference(&docker_archive(members))), parts);
+    };
+    let item = br#"[{"Config":"c.json","Layers":["l.tar"]}]"#;
+    let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"diff_ids":[]}}"#;
+    says(&[("x", b"")], &["not a docker archive", "HINT", "oci-archive"]);
+    says(&[("manifest.json", b"[]")], &["manifest.json is empty"]);
+    says(&[("manifest.json", b"{")], &["parsing manifest.json"]);
+    says(&[("manifest.json", br#"[{"Config":"c"}]"#)], &["Layers"]);
+    says(&[("manifest.json", item)], &["reading config c.json", "no member c.json"]);
+    says(&[("manifest.json", item), ("c.json", config)], &["1 layers, the config has 0 diff_ids"]);
+    says(&[("manifest.json", item), ("c.json", config), ("c.json", b"")], &["c.json occurs more than once"]);
+    let two =
+        br#"[{"Config":"a","RepoTags":["a:1"],"Layers":[]},{"Config":"b","RepoTags":["b:1"],"Layers":[]}]"#;
+    says(&[("manifest.json", two)], &["2 images", "a:1, b:1", "HINT"]);
+}
+
+#[test]
+fn archives_that_are_cut_or_are_none() {
+    let layout = Layout::simple();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let to = format!("oci-archive:{}", file.path().display());
+    assert_says(&error(&to), &["reading archive", "not a tar archive"]);
+    fs::write(file.path(), noise(5000)).unwrap();
+    assert_says(&error(&to), &["reading archive"]);
+    fs::remove_file(file.path()).unwrap();
+    skopeo(&["copy", "-q", &layout.reference(), &to]);
+    let whole = fs::read(file.path()).unwrap();
+    for len in [whole.len() / 2, 1000, 511] {
+        fs::write(file.path(), &whole[..len]).unwrap();
+        assert_says(&error(&to), &["reading archive"]);
+    }
+    fs::write(file.path(), b"\xfd7zXZ\0rest").unwrap();
+    assert_says(&error(&to), &["xz or bzip2"]);
+    assert_says(&error("oci-archive:/"), &["/ is a directory"]);
+}
+
+#[test]
+fn archive_members_stay_inside() {
+    for name in ["../index.json", "/index.json"] {
+        let mut header = tar::Header::new_gnu();
+        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_size(0);
+        header.set_cksum();
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append(&header, &[][..]).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), builder.into_inner().unwrap()).unwrap();
+        let text = error(&format!("oci-archive:{}", file.path().display()));
+        assert!(text.contains("leaves the archive") || text.contains("absolute path"), "{text}");
+    }
+}
+
+#[test]
+fn duplicate_members_are_refused() {
+    let file = docker_archive(&[("index.json", b"{}"), ("index.json", b"{}")]);
+    let text = error(&format!("oci-archive:{}", file.path().display()));
+    assert_says(&text, &["member index.json occurs more than once"]);
+}
+
+#[test]
+fn a_spool_that_cannot_be_written() {
+    let layout = Layout::simple();
+    let options = diskwright::source::Options { spool_dir: Some("/no/such/dir".into()), ..options() };
+    let text = error_with(&layout.reference(), &options);
+    assert_says(&text, &["writing to spool directory /no/such/dir", "HINT set TMPDIR or --spool"]);
+}
+
+#[test]
+fn a_full_spool_is_a_clean_error() {
+    let layout = Layout::new();
+    let tar = tar_of(&[("zeros", &vec![0; 20 << 20])]);
+    layout.index(&[layout.image("amd64", &[gzip(tar.clone()), zstd(tar)])]);
+    let dir = tempfile::tempdir().unwrap();
+    let test = std::env::current_exe().unwrap();
+    let script = r#"mount -t tmpfs -o size=1m none "$TMPDIR" &&
+        exec "$0" --exact local::open_in_a_full_spool --ignored --nocapture"#;
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-rm", "sh", "-c", script]).arg(test);
+    command.env("TMPDIR", dir.path()).env("TEST_REFERENCE", layout.reference());
+    let output = judge("util-linux", &mut command);
+    let said = format!("{output:?}");
+    let spool = format!("writing to spool directory {}", dir.path().display());
+    assert_says(&said, &[&spool, "No space left", "HINT set TMPDIR or --spool", "more free space"]);
+}
+
+#[test]
+#[ignore = "the body of the child process of another test"]
+fn open_in_a_full_spool() {
+    if let Ok(reference) = std::env::var("TEST_REFERENCE") {
+        println!("{}", error(&reference));
+    }
 }

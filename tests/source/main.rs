@@ -2,5 +2,9 @@
 //! write is read, what they say about it is compared, and what is broken in
 //! one place each is refused with a text that names the place.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its fixtures too")]
+
 mod fixture;
 mod local;
+mod registry;
+mod wire;

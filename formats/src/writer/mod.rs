@@ -1,5 +1,6 @@
 //! Disk formats: from a disk's bytes to the file that is shipped.
 
+pub mod qcow2;
 pub mod raw;
 
 use crate::{Result, sparse::Sparse};
@@ -105,7 +106,7 @@ pub trait FormatWriter: Sync {
 }
 
 /// Every format there is, in the order help texts show them.
-pub static WRITERS: &[&dyn FormatWriter] = &[&raw::Raw];
+pub static WRITERS: &[&dyn FormatWriter] = &[&raw::Raw, &qcow2::Qcow2];
 
 /// The format with that name or alias.
 #[must_use]

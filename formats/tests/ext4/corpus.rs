@@ -12,7 +12,10 @@ pub(crate) fn empty() -> Tree {
     Tree::new(Meta { mtime: Time { seconds: 1_600_000_000, nanoseconds: 1 }, ..Meta::root(0o755) })
 }
 
-pub(crate) fn xattrs(list: &[(&str, &[u8])]) -> Arc<Xattrs> {
+/// Attributes: names and values.
+type List<'a> = &'a [(&'a str, &'a [u8])];
+
+pub(crate) fn xattrs(list: List<'_>) -> Arc<Xattrs> {
     Arc::new(list.iter().map(|&(name, value)| (name.as_bytes().into(), value.into())).collect())
 }
 
@@ -130,7 +133,7 @@ fn attributes(tree: &mut Tree, root: NodeId) {
     let at = directory(tree, root, "xattrs");
     let (long, acl) = (noise(2000), acl());
     let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let sets: [(&str, &[(&str, &[u8])]); 12] = [
+    let sets: [(&str, List<'_>); 12] = [
         ("label", &[("security.selinux", LABEL)]),
         ("empty value", &[("user.empty", b"")]),
         ("empty values in a block", &[("user.a", b""), ("user.b", &long), ("user.c", b"")]),
@@ -138,9 +141,9 @@ fn attributes(tree: &mut Tree, root: NodeId) {
         (
             "capability in a block",
             &[
+                ("security.ima", &long[..50]),
                 ("security.selinux", &long[..200]),
-                ("security.capability", &long[..100]),
-                ("user.x", &long[..90]),
+                ("security.capability", &capability),
             ],
         ),
         (
@@ -225,14 +228,14 @@ pub(crate) fn crowd(count: usize, len: usize) -> Tree {
     tree
 }
 
-/// `count` files of `size` bytes, labelled, about 30 to a directory.
-pub(crate) fn forest(count: usize, size: usize) -> Tree {
+/// `count` labelled files, 30 to a directory; one in `every` has up to `size` bytes, the others none.
+pub(crate) fn forest(count: usize, every: usize, size: usize) -> Tree {
     let mut tree = empty();
     let root = tree.root();
     let labels: Vec<_> = (0..20)
         .map(|i| xattrs(&[("security.selinux", format!("system_u:object_r:t{i}_t:s0\0").as_bytes())]))
         .collect();
-    let data = Data::from_bytes(noise(size.max(1)));
+    let data = Data::from_bytes(noise(size));
     let mut at = root;
     for index in 0..count {
         if index % 900 == 0 {
@@ -246,7 +249,8 @@ pub(crate) fn forest(count: usize, size: usize) -> Tree {
             mtime: Time { seconds: index as i64, nanoseconds: 0 },
             ..Meta::root(0o644)
         };
-        let content = Sparse::from_data(data.slice(0, (index * 7919 % (size + 1)) as u64));
+        let len = if index % every == 0 { 1 + index * 7919 % size } else { 0 };
+        let content = Sparse::from_data(data.slice(0, len as u64));
         add(&mut tree, parent, format!("file-{index}.txt"), Kind::File(content), meta);
     }
     tree

@@ -12,6 +12,7 @@ use diskwright_formats::{
     sparse::Sparse,
     tree::{Time, Tree},
 };
+use rustix::fs::{SeekFrom, seek};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -47,6 +48,11 @@ pub(crate) fn run_ok(program: &str, package: &str, arguments: &[&str]) -> String
     text
 }
 
+/// In memory where there is such a place: the kernel looks at every block of an image.
+fn directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A filesystem in a sparse file.
 pub(crate) struct Image {
     directory: TempDir,
@@ -54,7 +60,7 @@ pub(crate) struct Image {
 
 impl Image {
     pub(crate) fn new(sparse: &Sparse) -> Self {
-        let image = Self { directory: tempfile::tempdir().unwrap() };
+        let image = Self { directory: directory() };
         let file = File::create(image.file()).unwrap();
         file.set_len(sparse.len()).unwrap();
         let mut buffer = vec![0; 1 << 20];
@@ -108,7 +114,28 @@ impl Image {
         std::fs::create_dir_all(&point).unwrap();
         let options = format!("loop,{options}");
         run_ok("mount", "mount", &["-t", "ext4", "-o", &options, &self.path(), point.to_str().unwrap()]);
+        self.read_ahead(&point);
         Mount { point }
+    }
+
+    /// Reads the image's data through the mounted device: in order that is many times faster
+    /// than block by block as the kernel meets names.
+    fn read_ahead(&self, point: &Path) {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let mut fields = mounts.lines().map(|line| line.split(' '));
+        let device = fields.find_map(|mut line| {
+            let device = line.next()?;
+            (line.next()? == point.to_str()?).then_some(device)
+        });
+        let (file, device) = (File::open(self.file()).unwrap(), File::open(device.unwrap()).unwrap());
+        let (mut at, mut buffer) = (0, vec![0; 1 << 20]);
+        while let Ok(start) = seek(&file, SeekFrom::Data(at)) {
+            at = seek(&file, SeekFrom::Hole(start)).unwrap();
+            for offset in (start..at).step_by(buffer.len()) {
+                let len = (at - offset).min(buffer.len() as u64) as usize;
+                device.read_exact_at(&mut buffer[..len], offset).unwrap();
+            }
+        }
     }
 
     pub(crate) fn mount_ro(&self) -> Mount {

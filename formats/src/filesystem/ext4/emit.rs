@@ -33,9 +33,8 @@ pub(super) fn emit(layout: &Layout<'_>, identity: &Identity, size: u64) -> Resul
     let inodes = Inodes { layout, time: identity.time, seed };
     let fixed = fixed(&inodes, identity);
     let mut out = Out { sparse: Sparse::new(size), fixed: fixed.into_iter().peekable() };
-    if let Some(place) = layout.resize {
-        out.put(place * BLOCK_BYTES, Data::from_bytes(resize_inode::double_indirect(&layout.geometry)))?;
-    }
+    let double_indirect = resize_inode::double_indirect(&layout.geometry);
+    out.put(layout.resize * BLOCK_BYTES, Data::from_bytes(double_indirect))?;
     put_journal(&mut out, layout, identity, seed)?;
     put_lost_found(&mut out, layout, seed)?;
     put_names(&mut out, layout, seed)?;

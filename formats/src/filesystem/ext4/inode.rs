@@ -51,9 +51,6 @@ impl Inodes<'_> {
                 None => return (zeroed(), false),
             },
         };
-        if inode.links_count == 0 {
-            return (inode, false);
-        }
         let checksum = self.seed.of_inode(number).with(inode.as_bytes()).value();
         let (lo, hi) = words(checksum);
         (inode.checksum_lo, inode.checksum_hi) = (lo.into(), hi.into());
@@ -68,11 +65,10 @@ impl Inodes<'_> {
     }
 
     fn resize(&self) -> Inode {
-        let Some(place) = self.layout.resize else { return zeroed() };
         let mut inode = self.hidden(MODE_HIDDEN_FILE, 1);
         set_size(&mut inode, resize_inode::SIZE);
         set_blocks(&mut inode, resize_inode::blocks(&self.layout.geometry));
-        inode.block = resize_inode::inode_block(place);
+        inode.block = resize_inode::inode_block(self.layout.resize);
         inode
     }
 

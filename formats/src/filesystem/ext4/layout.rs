@@ -41,7 +41,7 @@ pub(super) struct Layout<'a> {
     pub(super) geometry: Geometry,
     pub(super) inventory: &'a Inventory<'a>,
     /// The resize inode's double indirect block.
-    pub(super) resize: Option<u64>,
+    pub(super) resize: u64,
     journal: (u64, u64),
     lost_found: u64,
     /// Where the content of each entry of the inventory starts.
@@ -86,16 +86,14 @@ impl<'a> Layout<'a> {
         let mut layout = Self {
             geometry,
             inventory,
-            resize: None,
+            resize: 0,
             journal: (0, journal),
             lost_found: 0,
             starts,
             xattr_blocks: Vec::new(),
             end: 0,
         };
-        if layout.geometry.reserved_blocks > 0 {
-            layout.resize = Some(layout.take(1));
-        }
+        layout.resize = layout.take(1);
         let mut placement = Placement::default();
         layout.journal.0 = layout.take_runs(blocks(journal), &mut placement);
         if inventory.lost_found().is_some() {

@@ -147,7 +147,7 @@ impl Table {
         let set = match self.by_value.get(xattrs) {
             Some(&set) => set,
             None => {
-                let (in_inode, block) = encode(xattrs, path)?;
+                let Encoded { in_inode, block } = encode(xattrs, path)?;
                 let content = block.map(|bytes| self.content(bytes));
                 self.sets.push(Set { in_inode, content });
                 self.by_value.insert(Arc::clone(xattrs), self.sets.len() as u32 - 1);
@@ -181,8 +181,14 @@ impl Table {
     }
 }
 
-/// The bytes in the inode and the content of a block, where one is needed.
-fn encode(xattrs: &Xattrs, path: &dyn Fn() -> String) -> Result<(Box<[u8]>, Option<Box<[u8]>>)> {
+/// A set as it is stored.
+struct Encoded {
+    in_inode: Box<[u8]>,
+    /// Where the inode is too small for all.
+    block: Option<Box<[u8]>>,
+}
+
+fn encode(xattrs: &Xattrs, path: &dyn Fn() -> String) -> Result<Encoded> {
     let mut attributes =
         xattrs.iter().map(|(name, value)| attribute(name, value, path)).collect::<Result<Vec<_>>>()?;
     attributes.sort_by_key(|attribute| (attribute.index, attribute.name.len(), attribute.name));
@@ -194,7 +200,7 @@ fn encode(xattrs: &Xattrs, path: &dyn Fn() -> String) -> Result<(Box<[u8]>, Opti
         return Err(Error::Limit { what, found: needed as u64, allowed: allowed as u64 });
     }
     let block = (!outside.is_empty()).then(|| in_block(&outside));
-    Ok((in_inode(&inside), block))
+    Ok(Encoded { in_inode: in_inode(&inside), block })
 }
 
 /// Which attributes the inode holds and which the block: "security." has the first choice of the inode.

@@ -227,7 +227,7 @@ fn push_long_name(bytes: &mut Vec<u8>, entry: &Entry) {
             |i: usize| U16::new(part.get(i).copied().unwrap_or(if i == part.len() { 0 } else { 0xffff }));
         let last = if index + 1 == parts.len() { LongEntry::LAST } else { 0 };
         let entry = LongEntry {
-            order: index as u8 + 1 | last,
+            order: (index as u8 + 1) | last,
             name_1: std::array::from_fn(unit),
             attributes: ATTR_LONG_NAME,
             kind: 0,

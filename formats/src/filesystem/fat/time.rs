@@ -28,7 +28,7 @@ impl From<Time> for Stamp {
         let (hour, minute) = (second / 3600, second / 60 % 60);
         Self {
             date: ((year - 1980) << 9 | month << 5 | day) as u16,
-            time: (hour << 11 | minute << 5 | second % 60 / 2) as u16,
+            time: (hour << 11 | minute << 5 | (second % 60 / 2)) as u16,
             hundredths: (second % 2 * 100) as u8 + (nanoseconds / 10_000_000) as u8,
         }
     }

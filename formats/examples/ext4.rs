@@ -1,0 +1,176 @@
+//! Makes an ext4 filesystem of a directory, as `mke2fs -d` does: for measuring one against the other.
+//!
+//! `cargo run --release -p diskwright-formats --example ext4 -- DIRECTORY FILE BYTES`
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    ffi::OsStr,
+    fs::{self, File},
+    os::unix::{
+        ffi::{OsStrExt, OsStringExt},
+        fs::{FileExt, FileTypeExt, MetadataExt},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use diskwright_formats::{
+    data::{Data, ReadAt},
+    filesystem::{self, Identity},
+    sparse::Sparse,
+    tree::{Kind, Meta, Node, NodeId, Time, Tree, Xattrs},
+};
+use rustix::fs::{SeekFrom, lgetxattr, llistxattr, major, minor, seek};
+use uuid::Uuid;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [directory, out, bytes] = arguments.as_slice() else { return Err("DIRECTORY FILE BYTES".into()) };
+    let start = Instant::now();
+    let tree = Scan::default().tree(Path::new(directory))?;
+    let scanned = Instant::now();
+    let identity = Identity {
+        uuid: Uuid::from_bytes([7; 16]),
+        label: "example".into(),
+        time: Time::default(),
+        sector_size: 512,
+        offset: 0,
+    };
+    let ext4 = filesystem::by_name("ext4").ok_or("no ext4")?;
+    let smallest = ext4.min_size(&tree, &identity)?;
+    let measured = Instant::now();
+    let sparse = ext4.mkfs(&tree, &identity, bytes.parse()?)?;
+    let made = Instant::now();
+    write(&sparse, Path::new(out))?;
+    println!(
+        "{} nodes, smallest {smallest} bytes: scan {:?}, min_size {:?}, mkfs {:?}, write {:?}",
+        tree.node_count(),
+        scanned - start,
+        measured - scanned,
+        made - measured,
+        made.elapsed()
+    );
+    Ok(())
+}
+
+/// Content of a file that is opened for each read: there are more files than descriptors.
+struct Opened(PathBuf);
+
+impl ReadAt for Opened {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        File::open(&self.0)?.read_exact_at(buf, offset)
+    }
+}
+
+#[derive(Default)]
+struct Scan {
+    links: HashMap<(u64, u64), NodeId>,
+    xattrs: HashMap<Arc<Xattrs>, ()>,
+}
+
+impl Scan {
+    fn tree(mut self, directory: &Path) -> Result<Tree> {
+        let mut tree = Tree::new(self.meta(directory)?);
+        let mut stack = vec![(directory.to_path_buf(), tree.root())];
+        while let Some((path, parent)) = stack.pop() {
+            for entry in fs::read_dir(&path)? {
+                let path = entry?.path();
+                let name = path.file_name().unwrap_or_default().as_bytes().to_vec();
+                let node = self.node(&mut tree, &path)?;
+                tree.link(parent, name, node);
+                if tree.children(node).is_some() {
+                    stack.push((path, node));
+                }
+            }
+        }
+        Ok(tree)
+    }
+
+    fn node(&mut self, tree: &mut Tree, path: &Path) -> Result<NodeId> {
+        let stat = fs::symlink_metadata(path)?;
+        let identity = (stat.dev(), stat.ino());
+        if let Some(&node) = self.links.get(&identity) {
+            return Ok(node);
+        }
+        let kind = stat.file_type();
+        let (major, minor) = (major(stat.rdev()), minor(stat.rdev()));
+        let kind = match () {
+            () if kind.is_dir() => Kind::Directory(Default::default()),
+            () if kind.is_symlink() => Kind::Symlink(fs::read_link(path)?.into_os_string().into_vec().into()),
+            () if kind.is_char_device() => Kind::CharDevice(major, minor),
+            () if kind.is_block_device() => Kind::BlockDevice(major, minor),
+            () if kind.is_fifo() => Kind::Fifo,
+            () if kind.is_socket() => Kind::Socket,
+            () => Kind::File(content(path, &stat)?),
+        };
+        let node = tree.add(Node { meta: self.meta(path)?, kind });
+        if stat.nlink() > 1 && !stat.is_dir() {
+            self.links.insert(identity, node);
+        }
+        Ok(node)
+    }
+
+    fn meta(&mut self, path: &Path) -> Result<Meta> {
+        let stat = fs::symlink_metadata(path)?;
+        let xattrs = Arc::new(xattrs(path)?);
+        let xattrs = match self.xattrs.get_key_value(&xattrs) {
+            Some((known, ())) => Arc::clone(known),
+            None => {
+                self.xattrs.insert(Arc::clone(&xattrs), ());
+                xattrs
+            }
+        };
+        Ok(Meta {
+            mode: (stat.mode() & 0o7777) as u16,
+            uid: stat.uid(),
+            gid: stat.gid(),
+            mtime: Time { seconds: stat.mtime(), nanoseconds: stat.mtime_nsec() as u32 },
+            xattrs,
+            immutable: false,
+        })
+    }
+}
+
+fn content(path: &Path, stat: &fs::Metadata) -> Result<Sparse> {
+    let mut content = Sparse::new(stat.len());
+    if stat.len() == 0 {
+        return Ok(content);
+    }
+    let source: Arc<dyn ReadAt> = Arc::new(Opened(path.into()));
+    let (file, mut at) = (File::open(path)?, 0);
+    while let Ok(start) = seek(&file, SeekFrom::Data(at)) {
+        at = seek(&file, SeekFrom::Hole(start))?;
+        content.insert(start, Data::from_source(Arc::clone(&source), start, at - start))?;
+    }
+    Ok(content)
+}
+
+fn xattrs(path: &Path) -> Result<Xattrs> {
+    let mut list = [0; 4096];
+    let len = llistxattr(path, &mut list)?;
+    let mut xattrs = Xattrs::new();
+    for name in list[..len].split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = [0; 4096];
+        let len = lgetxattr(path, OsStr::from_bytes(name), &mut value)?;
+        xattrs.insert(name.into(), value[..len].into());
+    }
+    Ok(xattrs)
+}
+
+fn write(sparse: &Sparse, path: &Path) -> Result<()> {
+    let file = File::create(path)?;
+    file.set_len(sparse.len())?;
+    let mut buffer = vec![0; 1 << 20];
+    for piece in sparse.pieces() {
+        for at in (0..piece.data.len()).step_by(buffer.len()) {
+            let part = &mut buffer[..(piece.data.len() - at).min(1 << 20) as usize];
+            piece.data.read_exact_at(part, at)?;
+            file.write_all_at(part, piece.offset + at)?;
+        }
+    }
+    Ok(())
+}
