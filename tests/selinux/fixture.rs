@@ -136,7 +136,9 @@ impl Layer {
             self.directory(parent);
         }
         let mode = if path.contains("/bin/") { 0o755 } else { 0o644 };
-        self.0.append_data(&mut Self::header(EntryType::Regular, mode, content.len()), path, content).unwrap();
+        self.0
+            .append_data(&mut Self::header(EntryType::Regular, mode, content.len()), path, content)
+            .unwrap();
     }
 
     fn directory(&mut self, path: &str) {

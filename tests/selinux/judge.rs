@@ -3,8 +3,9 @@
 use std::{
     fs,
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
 };
 
 use diskwright::deploy::selinux::Texts;
@@ -39,14 +40,34 @@ fn write(texts: &Texts, directory: &Path) {
     fs::write(directory.join("file_contexts.subs_dist"), &texts.subs_dist).unwrap();
 }
 
-/// What libselinux answers; `-` is no label.
+/// What the host's libselinux answers; `-` is no label.
 pub(crate) fn labels(texts: &Texts, questions: &[Question]) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
     write(texts, directory.path());
-    let mut command = Command::new("/usr/bin/python3");
-    command.arg("-c").arg(include_str!("lookup.py")).arg(directory.path().join("file_contexts"));
+    ask(Command::new("/usr/bin/python3"), &directory.path().join("file_contexts"), questions)
+}
+
+/// What a libselinux of 3.8 or later answers, in a root of its own.
+pub(crate) fn newer_labels(texts: &Texts, questions: &[Question]) -> Vec<String> {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    let root = ROOT.get_or_init(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/judge-root");
+        let output = Command::new(script).output().unwrap();
+        assert!(output.status.success(), "judge-root: {}", String::from_utf8_lossy(&output.stderr));
+        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
+    });
+    let directory = tempfile::tempdir_in(root.join("judge")).unwrap();
+    write(texts, directory.path());
+    let mut command = Command::new("chroot");
+    command.arg(root).arg("/usr/bin/python3");
+    let inside = Path::new("/").join(directory.path().strip_prefix(root).unwrap());
+    ask(command, &inside.join("file_contexts"), questions)
+}
+
+fn ask(mut command: Command, file_contexts: &Path, questions: &[Question]) -> Vec<String> {
+    command.arg("-c").arg(include_str!("lookup.py")).arg(file_contexts);
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("/usr/bin/python3 runs");
+    let mut child = command.spawn().expect("python3 and chroot run");
     let mut input = String::new();
     for (path, mode) in questions {
         let hex: String = path.iter().map(|byte| format!("{byte:02x}")).collect();

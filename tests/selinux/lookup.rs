@@ -12,11 +12,10 @@ const TYPES: [u32; 7] = [0o010_000, 0o020_000, 0o040_000, 0o060_000, 0o100_000, 
 /// Paths of the host that are asked.
 const HOST_PATHS: usize = 40_000;
 
-/// Questions on which we and libselinux differ.
-fn differences(texts: &Texts, questions: &[Question]) -> Vec<String> {
+/// Questions on which our answers and these differ.
+fn differences(texts: &Texts, questions: &[Question], answers: &[String]) -> Vec<String> {
     let contexts = FileContexts::parse(texts).unwrap();
-    let answers = judge::labels(texts, questions);
-    let pairs = questions.iter().zip(&answers);
+    let pairs = questions.iter().zip(answers);
     let differing = pairs.filter_map(|((path, mode), theirs)| {
         let ours = contexts.lookup(path, *mode).map_or(&b"-\0"[..], |label| label);
         let same = ours.strip_suffix(b"\0") == Some(theirs.as_bytes());
@@ -26,7 +25,12 @@ fn differences(texts: &Texts, questions: &[Question]) -> Vec<String> {
 }
 
 fn agree(texts: &Texts, questions: &[Question]) {
-    let differing = differences(texts, questions);
+    agree_with(texts, questions, &judge::labels(texts, questions));
+    agree_with(texts, questions, &judge::newer_labels(texts, questions));
+}
+
+fn agree_with(texts: &Texts, questions: &[Question], answers: &[String]) {
+    let differing = differences(texts, questions, answers);
     assert!(
         differing.is_empty(),
         "{} of {}: {:#?}",
@@ -259,6 +263,54 @@ fn local_contexts_and_substitutions() {
         *path = [prefix, path].concat();
     }
     agree(&texts, &questions);
+}
+
+/// Where releases before 3.8 differ, the later ones are followed.
+#[test]
+fn specifications_that_contradict_each_other() {
+    let file = b"/a/b/c/.* <<none>>\n/a/b/.* u:r:late\n/x u:r:first\n/x u:r:second\n/y -d u:r:dir\n/y u:r:all\n\
+        /d\\d u:r:escape\n/d.* u:r:any\n/e\\-e/f.* u:r:stem\n/n u:r:exact\n/m. u:r:dot\n\
+        /p|/q u:r:either\n/b{r}.* u:r:brace\n/k[[:digit:]-]+x u:r:class\n/x/y/z/w.* u:r:four\n/x/.* u:r:one\n";
+    let local = b"/x u:r:local\n/a/.* u:r:a\n/a/b/c/d u:r:literal\n/x/y/z/.* -- u:r:three\n";
+    let texts = judge::texts(&[
+        file.to_vec(),
+        Vec::new(),
+        local.to_vec(),
+        b"/sub /a/b/\n/x/sub /\n".to_vec(),
+        Vec::new(),
+    ]);
+    let paths: [&[u8]; 26] = [
+        b"/",
+        b"/a/b/c/x",
+        b"/a/b/c/d",
+        b"/a/b/x",
+        b"/a/x",
+        b"/x",
+        b"/y",
+        b"/d1",
+        b"/dx",
+        b"/e-e/f",
+        b"/n",
+        b"/n\n",
+        b"/m\n",
+        b"/p",
+        b"/pq",
+        b"/x/q",
+        b"/q",
+        b"/b{r}",
+        b"/k1-x",
+        b"/sub/x",
+        b"/sub",
+        b"/x/sub/y",
+        b"/x/y/z/w",
+        b"/x/y/z/w/v",
+        b"//a//b",
+        b"/x/y/z/q",
+    ];
+    let questions: Vec<_> = paths.iter().flat_map(|path| TYPES.map(|mode| (path.to_vec(), mode))).collect();
+    agree_with(&texts, &questions, &judge::newer_labels(&texts, &questions));
+    let old = differences(&texts, &questions, &judge::labels(&texts, &questions));
+    assert!(!old.is_empty(), "nothing here contradicts itself");
 }
 
 #[test]
