@@ -62,7 +62,7 @@ struct Opened(PathBuf);
 
 impl ReadAt for Opened {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
-        File::open(&self.0)?.read_exact_at(buf, offset)
+        FileExt::read_exact_at(&File::open(&self.0)?, buf, offset)
     }
 }
 

@@ -144,32 +144,24 @@ impl<'a> Builder<'a> {
     /// whiteout below something this layer made a non-directory: what it
     /// names is gone with the lower directory.
     fn parent(&mut self, parts: &[&[u8]], meta: &Meta, whiteout: bool) -> Result<Option<NodeId>> {
-        let mut at = vec![self.root];
-        let mut todo: Vec<Vec<u8>> = parts.iter().rev().map(|part| part.to_vec()).collect();
-        let mut links = 0;
-        while let Some(part) = todo.pop() {
-            let here = at[at.len() - 1];
-            ensure!(at.len() <= MAX_DEPTH, "directories are nested deeper than {MAX_DEPTH}");
+        let mut way = Way::new(self.root, parts);
+        while let Some(part) = way.next()? {
+            let here = way.here();
             let Some(child) = self.tree.child(here, &part) else {
                 let made = self.tree.add_directory(Meta { mode: 0o755, ..bare(meta) });
                 self.implicit.insert(made);
                 self.tree.link(here, part, made);
-                at.push(made);
+                way.enter(made);
                 continue;
             };
             match &self.tree.node(child).kind {
-                Kind::Directory(_) => at.push(child),
+                Kind::Directory(_) => way.enter(child),
                 _ if whiteout => return Ok(None),
-                Kind::Symlink(target) => {
-                    links += 1;
-                    ensure!(links <= MAX_LINKS, "too many symbolic links on the way");
-                    let target = target.clone();
-                    follow(&target, &mut at, &mut todo);
-                }
+                Kind::Symlink(target) => way.follow(target)?,
                 _ => bail!("'{}' on the way is not a directory", String::from_utf8_lossy(&part)),
             }
         }
-        Ok(at.last().copied())
+        Ok(Some(way.here()))
     }
 
     fn directory(&mut self, parent: NodeId, name: &[u8], meta: Meta) -> Result<()> {
@@ -185,16 +177,73 @@ impl<'a> Builder<'a> {
 
     /// A second name for a file of this layer, or else of the layers below.
     fn hardlink(&mut self, parent: NodeId, name: &[u8], target: &[u8]) -> Result<()> {
-        let path = components(target)?.join(&b'/');
-        let found = self.tree.lookup_from(self.root, &path).or_else(|| self.tree.lookup(&path));
-        let node =
-            found.with_context(|| format!("hard link to missing '{}'", String::from_utf8_lossy(target)))?;
-        ensure!(
-            self.tree.children(node).is_none(),
-            "hard link to directory '{}'",
-            String::from_utf8_lossy(target)
-        );
+        let shown = String::from_utf8_lossy(target);
+        let parts = components(target)?;
+        let found = match self.find(self.root, &parts)? {
+            Some(found) => Some(found),
+            None => self.find(self.tree.root(), &parts)?,
+        };
+        let node = found.with_context(|| format!("hard link to missing '{shown}'"))?;
+        ensure!(self.tree.children(node).is_none(), "hard link to directory '{shown}'");
         self.tree.link(parent, name, node);
+        Ok(())
+    }
+
+    /// The node at a path; symbolic links on the way are followed, a last one is not.
+    fn find(&self, root: NodeId, parts: &[&[u8]]) -> Result<Option<NodeId>> {
+        let Some((name, parents)) = parts.split_last() else { return Ok(Some(root)) };
+        let mut way = Way::new(root, parents);
+        while let Some(part) = way.next()? {
+            let Some(child) = self.tree.child(way.here(), &part) else { return Ok(None) };
+            match &self.tree.node(child).kind {
+                Kind::Directory(_) => way.enter(child),
+                Kind::Symlink(target) => way.follow(target)?,
+                _ => return Ok(None),
+            }
+        }
+        Ok(self.tree.child(way.here(), name))
+    }
+}
+
+/// A walk along a path inside a root, symbolic links followed as the kernel does in a chroot.
+struct Way {
+    /// Directories entered, the root first.
+    at: Vec<NodeId>,
+    /// Parts still to go, the next one last.
+    todo: Vec<Box<[u8]>>,
+    links: usize,
+}
+
+impl Way {
+    fn new(root: NodeId, parts: &[&[u8]]) -> Self {
+        Self { at: vec![root], todo: parts.iter().rev().map(|&part| part.into()).collect(), links: 0 }
+    }
+
+    fn here(&self) -> NodeId {
+        self.at[self.at.len() - 1]
+    }
+
+    /// The next name to look up here; `..` is gone already and stops at the root.
+    fn next(&mut self) -> Result<Option<Box<[u8]>>> {
+        ensure!(self.at.len() <= MAX_DEPTH, "directories are nested deeper than {MAX_DEPTH}");
+        while self.todo.pop_if(|part| &**part == b"..").is_some() {
+            self.at.truncate((self.at.len() - 1).max(1));
+        }
+        Ok(self.todo.pop())
+    }
+
+    fn enter(&mut self, directory: NodeId) {
+        self.at.push(directory);
+    }
+
+    fn follow(&mut self, target: &[u8]) -> Result<()> {
+        self.links += 1;
+        ensure!(self.links <= MAX_LINKS, "too many symbolic links on the way");
+        if target.starts_with(b"/") {
+            self.at.truncate(1);
+        }
+        let parts = target.split(|&byte| byte == b'/').rev();
+        self.todo.extend(parts.filter(|part| !part.is_empty() && *part != b".").map(Box::from));
         Ok(())
     }
 }
@@ -202,23 +251,6 @@ impl<'a> Builder<'a> {
 /// Owner and group only.
 fn bare(meta: &Meta) -> Meta {
     Meta { uid: meta.uid, gid: meta.gid, ..Meta::default() }
-}
-
-/// Puts the parts of a link's target in front of what is still to do; `..` stops at the root.
-fn follow(target: &[u8], at: &mut Vec<NodeId>, todo: &mut Vec<Vec<u8>>) {
-    if target.starts_with(b"/") {
-        at.truncate(1);
-    }
-    let mut parts = Vec::new();
-    for part in target.split(|&byte| byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." if parts.is_empty() => at.truncate(at.len().saturating_sub(1).max(1)),
-            b".." => drop(parts.pop()),
-            name => parts.push(name.to_vec()),
-        }
-    }
-    todo.extend(parts.into_iter().rev());
 }
 
 /// The parts of a member's path; leading slashes and `.` say nothing, `..` is refused.

@@ -22,8 +22,17 @@ use diskwright_formats::{
 
 /// Bytes of a header and unit of every member's space.
 const BLOCK: u64 = 512;
-/// Longest name, link target or set of pax records that is believed.
-const MAX_EXTENSION: u64 = 8 << 20;
+/// Longest name, link target or set of pax records; Go's reader, and with it
+/// every container engine, ends at the same.
+const MAX_EXTENSION: u64 = 1 << 20;
+/// Most records of global headers: they are looked at for every member.
+const MAX_GLOBAL: usize = 64;
+/// Most numbers in a sparse map.
+const MAX_MAP: usize = 4 << 20;
+/// Largest file with its holes: as large as ext4 can have one.
+const MAX_FILE: u64 = 16 << 40;
+/// Longest target of a symbolic link on Linux.
+const MAX_TARGET: usize = 4095;
 /// How much is read at once when headers lie close together.
 const WINDOW: u64 = 128 << 10;
 
@@ -154,6 +163,7 @@ impl Archive {
             b'g' => {
                 let text = self.small_content(header.size()?)?;
                 parse_pax(&text, &mut self.global, &mut Vec::new())?;
+                ensure!(self.global.len() <= MAX_GLOBAL, "more than {MAX_GLOBAL} records in global headers");
             }
             b'L' => extensions.name = Some(until_nul(&self.small_content(header.size()?)?).to_vec()),
             b'K' => extensions.link = Some(until_nul(&self.small_content(header.size()?)?).to_vec()),
@@ -166,6 +176,7 @@ impl Archive {
         for (key, value) in &self.global {
             extensions.pax.entry(key.clone()).or_insert_with(|| value.clone());
         }
+        extensions.pax.retain(|key, value| !value.is_empty() || key.starts_with(XATTR_PREFIX));
         let pax = &extensions.pax;
         let path = match (pax.get(&b"GNU.sparse.name"[..]), pax.get(&b"path"[..]), &extensions.name) {
             (Some(name), ..) | (None, Some(name), _) | (None, None, Some(name)) => name.clone(),
@@ -185,7 +196,7 @@ impl Archive {
                 Some(text) => pax_time(text)?,
                 None => Time { seconds: header.number(136, 12)?, nanoseconds: 0 },
             },
-            xattrs: xattrs(pax),
+            xattrs: xattrs(pax)?,
             path,
             kind,
         })
@@ -204,7 +215,11 @@ impl Archive {
                 self.content(if ext.pax.contains_key(&b"size"[..]) { size } else { 0 })?;
                 Type::Hardlink(link)
             }
-            b'2' => Type::Symlink(link),
+            b'2' => {
+                ensure!(!link.is_empty(), "symbolic link to nothing");
+                ensure!(link.len() <= MAX_TARGET, "symbolic link of {} bytes, {MAX_TARGET} are possible", link.len());
+                Type::Symlink(link)
+            }
             b'3' => Type::CharDevice(header.device(329)?, header.device(337)?),
             b'4' => Type::BlockDevice(header.device(329)?, header.device(337)?),
             b'5' => Type::Directory,
@@ -252,7 +267,7 @@ impl Archive {
                 map.push(u64::try_from(entry.number(start + index * 24, 12)?)?);
                 map.push(u64::try_from(entry.number(start + index * 24 + 12, 12)?)?);
             }
-            ensure!(map.len() as u64 <= MAX_EXTENSION, "sparse map is too long");
+            ensure!(map.len() <= MAX_MAP, "sparse map is too long");
             if block[more] == 0 {
                 break;
             }
@@ -336,6 +351,7 @@ fn id(value: u64) -> Result<u32> {
 
 fn decimal(text: &[u8]) -> Result<u64> {
     let text = str::from_utf8(text).context("number is not text")?;
+    ensure!(text.bytes().all(|byte| byte.is_ascii_digit()), "'{text}' is not a number");
     text.parse().with_context(|| format!("'{text}' is not a number"))
 }
 
@@ -349,6 +365,7 @@ fn pax_time(text: &[u8]) -> Result<Time> {
     let text = str::from_utf8(text).context("time is not text")?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let seconds: i64 = whole.parse().with_context(|| format!("'{text}' is not a time"))?;
+    ensure!(fraction.bytes().all(|byte| byte.is_ascii_digit()), "'{text}' is not a time");
     let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
     let nanoseconds: u32 = digits.parse().with_context(|| format!("'{text}' is not a time"))?;
     if whole.starts_with('-') && nanoseconds > 0 {
@@ -358,7 +375,7 @@ fn pax_time(text: &[u8]) -> Result<Time> {
     Ok(Time { seconds, nanoseconds })
 }
 
-/// Records are `LENGTH KEY=VALUE\n`; an empty value takes an earlier one back.
+/// Records are `LENGTH KEY=VALUE\n`; an empty value stands for "as the header block says".
 fn parse_pax(mut text: &[u8], records: &mut Records, sparse: &mut Vec<u64>) -> Result<()> {
     while !text.is_empty() && text[0] != 0 {
         let space = text.iter().position(|&byte| byte == b' ').context("pax record without length")?;
@@ -370,8 +387,6 @@ fn parse_pax(mut text: &[u8], records: &mut Records, sparse: &mut Vec<u64>) -> R
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         if key == b"GNU.sparse.offset" || key == b"GNU.sparse.numbytes" {
             sparse.push(decimal(value)?);
-        } else if value.is_empty() && !key.starts_with(XATTR_PREFIX) {
-            records.remove(key);
         } else {
             records.insert(key.to_vec(), value.to_vec());
         }
@@ -383,38 +398,55 @@ fn parse_pax(mut text: &[u8], records: &mut Records, sparse: &mut Vec<u64>) -> R
 /// Where every tool that writes layers puts extended attributes.
 const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
 
-fn xattrs(pax: &Records) -> Xattrs {
-    pax.iter()
-        .filter_map(|(key, value)| Some((key.strip_prefix(XATTR_PREFIX)?, value)))
-        .map(|(name, value)| (name.into(), value.as_slice().into()))
-        .collect()
+fn xattrs(pax: &Records) -> Result<Xattrs> {
+    let named = pax.iter().filter_map(|(key, value)| Some((key.strip_prefix(XATTR_PREFIX)?, value)));
+    let checked = named.map(|(name, value)| {
+        ensure!(!name.is_empty() && !name.contains(&0), "extended attribute without a proper name");
+        Ok((name.into(), value.as_slice().into()))
+    });
+    checked.collect()
 }
 
-/// The map of sparse format 1.0: decimal lines in front of the data, padded to a block.
+/// The map of sparse format 1.0: decimal lines in front of the data, padded
+/// to a block. Returns the numbers and where the data begins.
 fn sparse_map_1_0(content: &Data) -> Result<(Vec<u64>, u64)> {
-    let head = content.slice(0, content.len().min(MAX_EXTENSION)).to_vec()?;
-    let mut used = 0;
-    let mut line = || -> Result<u64> {
-        let rest = &head[used..];
-        let end = rest.iter().position(|&byte| byte == b'\n').context("sparse map ends early")?;
-        used += end + 1;
-        decimal(&rest[..end])
-    };
-    let count = line()?;
-    ensure!(count <= MAX_EXTENSION, "sparse map of {count} entries is too long");
-    let map = (0..count * 2).map(|_| line()).collect::<Result<Vec<u64>>>()?;
-    let used = (used as u64).next_multiple_of(BLOCK);
-    ensure!(used <= content.len(), "sparse map ends early");
-    Ok((map, used))
+    let (mut map, mut wanted) = (Vec::new(), None);
+    let (mut at, mut line) = (0, Vec::new());
+    while wanted.is_none_or(|wanted| map.len() < wanted) {
+        ensure!(at + BLOCK <= content.len(), "sparse map ends early");
+        for byte in content.slice(at, BLOCK).to_vec()? {
+            if byte != b'\n' {
+                line.push(byte);
+                continue;
+            }
+            let number = decimal(&line)?;
+            line.clear();
+            match wanted {
+                None => {
+                    let count = usize::try_from(number)?;
+                    ensure!(count <= MAX_MAP / 2, "sparse map of {count} entries is too long");
+                    wanted = Some(2 * count);
+                }
+                Some(wanted) if map.len() < wanted => map.push(number),
+                Some(_) => {}
+            }
+        }
+        ensure!(line.len() as u64 <= BLOCK, "sparse map holds no numbers");
+        at += BLOCK;
+    }
+    Ok((map, at))
 }
 
 /// A file of `real` bytes whose data lies packed in `content` as `map` (offset, length, ...) says.
 fn sparse_file(real: u64, map: &[u64], content: Data) -> Result<Sparse> {
     ensure!(map.len() % 2 == 0, "sparse map with an odd count of numbers");
+    ensure!(real <= MAX_FILE, "sparse member of {real} bytes, {MAX_FILE} are possible");
     let mut file = Sparse::new(real);
-    let mut used = 0;
+    let (mut used, mut end) = (0, 0);
     for pair in map.chunks_exact(2) {
         let (offset, len) = (pair[0], pair[1]);
+        ensure!(offset >= end, "sparse map is not in ascending order");
+        end = offset.saturating_add(len);
         ensure!(len <= content.len() - used, "sparse map asks for more than there is");
         file.insert(offset, content.slice(used, len)).context("laying out sparse member")?;
         used += len;

@@ -255,3 +255,77 @@ pub(crate) fn forest(count: usize, every: usize, size: usize) -> Tree {
     }
     tree
 }
+
+/// Numbers without an order, the same ones for the same seed.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    /// Below `end`.
+    pub(crate) fn roll(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    fn content(&mut self) -> Sparse {
+        let mut content = Sparse::new(1 + self.roll(1 << 22));
+        let (mut at, step) = (0, 1 + self.roll(1 << 18));
+        loop {
+            at += if self.roll(2) == 0 { 0 } else { self.roll(step) };
+            let len = (1 + self.roll(step)).min(content.len().saturating_sub(at));
+            if len == 0 {
+                return content;
+            }
+            content.insert(at, Data::from_bytes(noise(len as usize))).unwrap();
+            at += len;
+        }
+    }
+
+    fn meta(&mut self) -> Meta {
+        let (label, other) = (noise(1 + self.roll(90) as usize), noise(self.roll(1200) as usize));
+        let sets: [List<'_>; 4] = [
+            &[],
+            &[("security.selinux", &label)],
+            &[("trusted.a", &other), ("security.selinux", &label)],
+            &[("trusted.b", &label), ("trusted.ab", &label), ("trusted.a", &label), ("trusted.long", &other)],
+        ];
+        let mtime = Time {
+            seconds: self.roll(1 << 31) as i64 * 3 - (1 << 31),
+            nanoseconds: self.roll(1 << 29) as u32,
+        };
+        let xattrs = xattrs(sets[self.roll(4) as usize]);
+        Meta {
+            mode: self.roll(0o10000) as u16,
+            uid: self.roll(99_999) as u32,
+            gid: 7,
+            mtime,
+            xattrs,
+            immutable: false,
+        }
+    }
+
+    /// A tree of about `count` nodes.
+    pub(crate) fn tree(&mut self, count: u64) -> Tree {
+        let mut tree = empty();
+        let (mut directories, mut others) = (vec![tree.root()], Vec::new());
+        for index in 0..count {
+            let at = directories[self.roll(directories.len() as u64) as usize];
+            let name = [format!("{index}").into_bytes(), vec![b'-'; self.roll(240) as usize]].concat();
+            let kind = match self.roll(12) {
+                0 => Kind::Directory(Default::default()),
+                1 => Kind::Symlink(vec![b's'; 1 + self.roll(120) as usize].into()),
+                2 => Kind::CharDevice(self.roll(4096) as u32, self.roll(1 << 20) as u32),
+                3 => Kind::File(self.content()),
+                4 if !others.is_empty() => {
+                    let node = others[self.roll(others.len() as u64) as usize];
+                    tree.link(at, name, node);
+                    continue;
+                }
+                _ => Kind::File(Sparse::from_bytes(noise(self.roll(9000) as usize))),
+            };
+            let is_directory = matches!(kind, Kind::Directory(_));
+            let node = add(&mut tree, at, name, kind, self.meta());
+            if is_directory { directories.push(node) } else { others.push(node) }
+        }
+        tree
+    }
+}

@@ -150,6 +150,46 @@ fn directories_of_50_000_names() {
     assert!(image.debugfs("htree_dump /crowd").contains("Indirect levels: 1"));
 }
 
+/// Found by search for the UUID of these tests: in the order of hashes, 59860 and 117940 have the
+/// same one and are the last of the first leaf's 19 names and the first of the second leaf.
+const COLLISION: [u32; 40] = [
+    131844, 60946, 43695, 113748, 63953, 50731, 147219, 68980, 43473, 71154, 9856, 106636, 39837, 36332,
+    48835, 79394, 42090, 37724, 59860, 117940, 94706, 117148, 56012, 37471, 149288, 107758, 38528, 23230,
+    14037, 48112, 79520, 142650, 126485, 117832, 4956, 60934, 12717, 89790, 4465, 37219,
+];
+
+#[test]
+fn names_of_one_hash_in_two_leaves() {
+    let mut tree = corpus::empty();
+    let root = tree.root();
+    let at = directory(&mut tree, root, "crowd");
+    COLLISION.iter().for_each(|index| _ = file(&mut tree, at, format!("{index:0200}"), Sparse::new(0)));
+    let image = judge(&tree, 64 * MIB);
+    let (hash, goes_on) = ("0x1b23c2c8", "0x1b23c2c9");
+    let seed = "6c191e71-98ea-4e62-9b69-2590700def44";
+    for index in &COLLISION[18..20] {
+        let found = image.debugfs(&format!("dx_hash -h half_md4 -s {seed} {index:0200}"));
+        assert!(found.contains(hash), "{found}");
+    }
+    let dump = image.debugfs("htree_dump /crowd");
+    assert!(dump.contains(goes_on), "{dump}");
+}
+
+/// Bytes of names count as unsigned.
+#[test]
+fn names_of_high_bytes_are_found_by_their_hash() {
+    let mut tree = corpus::empty();
+    let root = tree.root();
+    let at = directory(&mut tree, root, "crowd");
+    for first in 0x80..=0xff_u8 {
+        for len in [1, 2, 30, 31, 32, 33, 64, 255] {
+            file(&mut tree, at, vec![first; len], Sparse::new(0));
+        }
+    }
+    let image = judge(&tree, 64 * MIB);
+    assert!(image.dumpe2fs().contains("unsigned_directory_hash"));
+}
+
 #[test]
 fn a_directory_of_65_001_directories_has_one_link() {
     let mut tree = corpus::empty();
@@ -319,4 +359,14 @@ fn a_lost_found_of_the_tree_is_kept() {
     let meta = Meta { mode: 0o700, xattrs: xattrs(&[("security.selinux", b"lost\0")]), ..Meta::default() };
     add(&mut tree, root, "lost+found", Kind::Directory(Default::default()), meta);
     judge(&tree, 64 * MIB);
+}
+
+#[test]
+fn trees_of_any_shape_in_any_size() {
+    for seed in 0..12 {
+        let mut dice = corpus::Dice(seed);
+        let count = 1 + dice.roll(3000);
+        let tree = dice.tree(count);
+        judge(&tree, min_size(&tree) + dice.roll(40 * MIB));
+    }
 }

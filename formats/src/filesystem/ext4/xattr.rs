@@ -21,9 +21,9 @@ use super::{
 };
 use crate::{Error, Result, tree::Xattrs};
 
-/// Name prefixes and their `e_name_index`. The first that matches is the one.
-const PREFIXES: [(&[u8], u8); 6] =
-    [(b"user.", 1), (ACL_ACCESS, 2), (ACL_DEFAULT, 3), (b"trusted.", 4), (b"security.", 6), (b"system.", 7)];
+/// Name prefixes and their `e_name_index`. The kernel shows no others to anyone.
+const PREFIXES: [(&[u8], u8); 5] =
+    [(b"user.", 1), (ACL_ACCESS, 2), (ACL_DEFAULT, 3), (b"trusted.", 4), (b"security.", 6)];
 const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
 const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
 /// `e_name_index` of names that begin with "security.": stored in the inode first.
@@ -229,7 +229,7 @@ fn attribute<'a>(name: &'a [u8], value: &[u8], path: &dyn Fn() -> String) -> Res
     let (prefix, index) = PREFIXES
         .into_iter()
         .find(|(prefix, _)| name.starts_with(prefix))
-        .ok_or_else(|| unsupported("ext4 has user, trusted, security and system attributes only"))?;
+        .ok_or_else(|| unsupported("ext4 has user, trusted and security attributes and POSIX ACLs only"))?;
     let rest = &name[prefix.len()..];
     let is_acl = prefix == ACL_ACCESS || prefix == ACL_DEFAULT;
     if rest.is_empty() != is_acl || rest.len() > usize::from(u8::MAX) || rest.contains(&0) {
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn names_ext4_does_not_have_are_refused() {
-        for name in ["os2.x", "user.", "system.posix_acl_access", "system.posix_acl_accessx"] {
+        for name in ["os2.x", "system.data", "user.", "system.posix_acl_access", "system.posix_acl_accessx"] {
             let error = Table::new().add(&set(&[(name, b"v")]), &path).unwrap_err();
             assert!(matches!(error, Error::Unsupported { .. }), "{name}: {error}");
         }
