@@ -165,9 +165,7 @@ impl FileContexts {
             let found = stem.set.matches(&path).into_iter().rev().map(|index| &stem.specs[index]);
             let Some(found) = found.into_iter().find(|spec| fits(spec)) else { continue };
             if best.is_none_or(|best| found.order > best.order) {
-                if found.label.is_none() {
-                    return None;
-                }
+                found.label.as_ref()?;
                 best = Some(found);
             }
         }

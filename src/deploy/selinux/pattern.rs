@@ -58,9 +58,9 @@ impl Translator<'_> {
     fn item(&mut self, byte: u8) -> Result<()> {
         let quantified = std::mem::take(&mut self.quantified);
         match byte {
-            b'*' | b'+' | b'?' => return self.quantifier(char::from(byte).to_string(), quantified),
+            b'*' | b'+' | b'?' => return self.quantifier(&char::from(byte).to_string(), quantified),
             b'{' => match self.repetition()? {
-                Some(text) => return self.quantifier(text, quantified),
+                Some(text) => return self.quantifier(&text, quantified),
                 None => self.literal(b'{'),
             },
             b'$' => self.out.push_str("(?:\n?$)"),
@@ -83,10 +83,10 @@ impl Translator<'_> {
         self.out.push(char::from(byte));
     }
 
-    fn quantifier(&mut self, text: String, quantified: bool) -> Result<()> {
+    fn quantifier(&mut self, text: &str, quantified: bool) -> Result<()> {
         ensure!(!quantified, "a quantifier follows a quantifier");
         ensure!(!self.skip(b"+"), "possessive quantifier '{text}+' is not supported");
-        self.out += &text;
+        self.out += text;
         if self.skip(b"?") {
             self.out.push('?');
         }

@@ -9,9 +9,12 @@ pub(super) const fn is_space(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
+/// A prefix and what takes its place.
+type Pair = (Box<[u8]>, Box<[u8]>);
+
 /// The substitutions of one file.
 #[derive(Debug, Default)]
-pub(super) struct Substitutions(Vec<(Box<[u8]>, Box<[u8]>)>);
+pub(super) struct Substitutions(Vec<Pair>);
 
 impl Substitutions {
     pub(super) fn parse(text: &[u8]) -> Self {
