@@ -9,6 +9,7 @@ pub mod install_config;
 mod kargs;
 pub mod ostree;
 pub mod rootfs;
+pub mod selinux;
 pub mod system;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -123,17 +124,18 @@ pub fn deploy(
     let imported =
         ostree::import(&mut merged, image, &system.target, config, system.all_paths, ids, progress)?;
     let mut tree = merged.tree;
+    let kernel = Kernel::find(&Rootfs { tree: &tree, root: imported.root })?;
     let sysroot = Sysroot {
         image,
         target: &system.target,
         stateroot: system.install.stateroot.as_deref().unwrap_or("default"),
-        kernel: &system.kernel,
+        kernel: &kernel,
         title: system.os.title(),
         arguments: &arguments,
         fstab: Some(&fstab),
         ids,
     };
-    let LaidDown { root, boot, entry } =
+    let LaidDown { root, boot, entry, policy } =
         sysroot.lay_down(&mut tree, imported, |tree, deployment, etc, var| {
             customize::apply(
                 tree,
@@ -148,8 +150,12 @@ pub fn deploy(
         Facts { boot_uuid: uuids.boot, separate_boot: true, entry: &entry, time: ids.time(), skip_boot_uuid };
     system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
     let esp = system.bootloader.esp(&mut tree, image_root, &facts);
-    let trees = [tree.extract(esp), tree.extract(boot)];
+    let mut trees = [tree.extract(esp), tree.extract(boot)];
     tree.set_root(root);
+    if let Some(policy) = policy {
+        policy.label_root(&mut tree, ids.time());
+        policy.label_boot(&mut trees[1], ids.time());
+    }
     Ok(volumes(trees, tree, &uuids, ids, content_bytes))
 }
 
@@ -180,7 +186,6 @@ impl Uuids {
 /// What the image brings, read before anything is laid down.
 struct System {
     os: OsRelease,
-    kernel: Kernel,
     install: InstallConfig,
     bootloader: Bootloader,
     target: Target,
@@ -206,10 +211,11 @@ impl System {
             );
         }
         let target = Target::parse(wishes.target, install.enforce_container_sigpolicy.unwrap_or(false))?;
-        let kernel = Kernel::find(&rootfs)?;
+        // Refused here, before anything is hashed; the one to boot is the commit's.
+        Kernel::find(&rootfs)?;
         let bootloader = Bootloader::find(&rootfs, arch, &os)?;
         let all_paths = system::composefs_mode(&rootfs)? != "no";
-        Ok(Self { os, kernel, install, bootloader, target, all_paths })
+        Ok(Self { os, install, bootloader, target, all_paths })
     }
 
     fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<String> {
@@ -251,11 +257,6 @@ fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
             "application images cannot boot; build on a bootable base image, or add LABEL containers.bootc 1"
                 .to_owned(),
         ));
-    }
-    if let Some(policy) = system::selinux_policy(rootfs)? {
-        bail!(
-            "the image has an enabled SELinux policy (/{policy}); labels cannot be written yet, and a disk without them would not boot"
-        );
     }
     let mode = system::composefs_mode(rootfs)?;
     ensure!(
