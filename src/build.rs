@@ -9,7 +9,8 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use diskwright_formats::{
-    disk::assemble,
+    data::Data,
+    disk::assemble_with_boot_code,
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
     writer::{self, Compression, FormatWriter, Options},
@@ -278,15 +279,22 @@ fn lay_out(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Sparse> {
     let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
     let layout = plan::plan(&wishes, asked.size, asked.size_multiple(), SECTOR_SIZE, ids.uuid("disk"))
         .context(ErrorKind::Usage)?;
-    let mut placed = Vec::new();
+    let (mut placed, mut boot_code) = (Vec::new(), None);
     for (index, (volume, partition)) in volumes.iter().zip(&layout.partitions).enumerate() {
         if let Some(content) = &volume.content {
             let identity = identity(volume, content, ids, partition.offset);
             let filesystem = filesystem(content)?.mkfs(&content.tree, &identity, partition.size);
             placed.push((index, filesystem.with_context(|| format!("making filesystem '{}'", volume.name))?));
         }
+        if let Some(core) = &volume.core_image {
+            let lba = partition.offset / u64::from(SECTOR_SIZE);
+            let mut space = Sparse::new(partition.size);
+            space.insert(0, Data::from_bytes(core.placed(lba)))?;
+            placed.push((index, space));
+            boot_code = Some(core.boot_code(lba));
+        }
     }
-    Ok(assemble(&layout, &placed)?)
+    Ok(assemble_with_boot_code(&layout, &placed, boot_code.as_ref())?)
 }
 
 fn wish(volume: &Volume, ids: &Ids) -> Result<Wish> {

@@ -157,8 +157,8 @@ fn same_with_another_environment() {
 fn same_on_any_number_of_cores() {
     for threads in ["1", "2", "7"] {
         assert_same(&[], |command| {
-        command.env("RAYON_NUM_THREADS", threads);
-    });
+            command.env("RAYON_NUM_THREADS", threads);
+        });
     }
     assert_same(&["taskset", "--cpu-list", "0"], |_| ());
 }
