@@ -142,7 +142,7 @@ pub fn inspection(found: &Inspection) -> String {
     for bootloader in &found.bootloaders {
         facts.add("bootloader", &format!("{} ({})", bootloader.name, bootloader.path));
     }
-    facts.add("selinux", found.selinux.as_deref().unwrap_or("no policy"));
+    facts.add("selinux", &selinux(found));
     facts.add("filesystem", found.default_filesystem.as_deref().unwrap_or("none declared"));
     facts.add("layers", &layers(found));
     for line in found.prepare_root.iter().flat_map(|text| text.lines()) {
@@ -152,6 +152,11 @@ pub fn inspection(found: &Inspection) -> String {
         facts.add("label", &format!("{key}={value}"));
     }
     facts.0
+}
+
+fn selinux(found: &Inspection) -> String {
+    let mode = found.selinux.as_deref().unwrap_or("no mode");
+    found.selinux_type.as_ref().map_or("no policy".into(), |policy| format!("{policy}, {mode}"))
 }
 
 fn layers(found: &Inspection) -> String {

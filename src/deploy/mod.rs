@@ -9,6 +9,7 @@ pub mod install_config;
 mod kargs;
 pub mod ostree;
 pub mod rootfs;
+pub mod selinux;
 pub mod system;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -130,17 +131,18 @@ pub fn deploy(
     let imported =
         ostree::import(&mut merged, image, &system.target, config, system.all_paths, ids, progress)?;
     let mut tree = merged.tree;
+    let kernel = Kernel::find(&Rootfs { tree: &tree, root: imported.root })?;
     let sysroot = Sysroot {
         image,
         target: &system.target,
         stateroot: system.install.stateroot.as_deref().unwrap_or("default"),
-        kernel: &system.kernel,
+        kernel: &kernel,
         title: system.os.title(),
         arguments: &arguments,
         fstab: Some(&fstab),
         ids,
     };
-    let LaidDown { root, boot, entry } =
+    let LaidDown { root, boot, entry, policy } =
         sysroot.lay_down(&mut tree, imported, |tree, deployment, etc, var| {
             customize::apply(
                 tree,
@@ -161,8 +163,12 @@ pub fn deploy(
     };
     let core_image = system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
     let esp = system.bootloader.esp(&mut tree, image_root, &facts);
-    let trees = [tree.extract(esp), tree.extract(boot)];
+    let mut trees = [tree.extract(esp), tree.extract(boot)];
     tree.set_root(root);
+    if let Some(policy) = policy {
+        policy.label_root(&mut tree, ids.time());
+        policy.label_boot(&mut trees[1], ids.time());
+    }
     let mut volumes = volumes(trees, tree, &uuids, ids, content_bytes);
     if wishes.arch == Arch::X86_64 {
         volumes.insert(0, bios_boot(core_image, ids));
@@ -197,7 +203,6 @@ impl Uuids {
 /// What the image brings, read before anything is laid down.
 struct System {
     os: OsRelease,
-    kernel: Kernel,
     install: InstallConfig,
     bootloader: Bootloader,
     target: Target,
@@ -223,10 +228,11 @@ impl System {
             );
         }
         let target = Target::parse(wishes.target, install.enforce_container_sigpolicy.unwrap_or(false))?;
-        let kernel = Kernel::find(&rootfs)?;
+        // Refused here, before anything is hashed; the one to boot is the commit's.
+        Kernel::find(&rootfs)?;
         let bootloader = Bootloader::find(&rootfs, arch, &os)?;
         let all_paths = system::composefs_mode(&rootfs)? != "no";
-        Ok(Self { os, kernel, install, bootloader, target, all_paths })
+        Ok(Self { os, install, bootloader, target, all_paths })
     }
 
     fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<String> {
@@ -269,11 +275,6 @@ fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
                 .to_owned(),
         ));
     }
-    if let Some(policy) = system::selinux_policy(rootfs)? {
-        bail!(
-            "the image has an enabled SELinux policy (/{policy}); labels cannot be written yet, and a disk without them would not boot"
-        );
-    }
     let mode = system::composefs_mode(rootfs)?;
     ensure!(
         !matches!(mode.as_str(), "verity" | "signed"),
@@ -297,7 +298,7 @@ pub fn content_bytes(tree: &Tree) -> u64 {
         Kind::File(content) => content.len(),
         _ => 0,
     };
-    tree.walk().map(size).sum()
+    tree.walk().map(size).fold(0, u64::saturating_add)
 }
 
 /// Where BIOS finds GRUB; without one it is room for it.
@@ -319,7 +320,7 @@ fn volumes([esp, boot]: [Tree; 2], root: Tree, uuids: &Uuids, ids: &Ids, content
         let partition_uuid = ids.uuid(&format!("partition {name}"));
         Volume { name, type_uuid, partition_uuid, content, core_image: None, size, comfortable }
     };
-    let comfortable = ROOT_SIZE.max(2 * content_bytes);
+    let comfortable = ROOT_SIZE.max(content_bytes.saturating_mul(2));
     vec![
         volume("EFI-SYSTEM", ESP_TYPE, content(esp, "vfat", uuids.esp), ESP_SIZE, ESP_SIZE),
         volume("boot", XBOOTLDR_TYPE, content(boot, BOOT_FILESYSTEM, uuids.boot), BOOT_SIZE, BOOT_SIZE),

@@ -33,6 +33,10 @@ const MAX_MAP: usize = 4 << 20;
 const MAX_FILE: u64 = 16 << 40;
 /// Longest target of a symbolic link on Linux.
 const MAX_TARGET: usize = 4095;
+/// Bytes of all records of global headers: each member copies them.
+const MAX_GLOBAL_BYTES: u64 = 64 << 10;
+/// Bytes of holes in all members of a layer: every one of them is hashed later.
+const MAX_HOLES: u64 = 1 << 40;
 /// How much is read at once when headers lie close together.
 const WINDOW: u64 = 128 << 10;
 
@@ -70,6 +74,8 @@ pub(super) struct Archive {
     window: Vec<u8>,
     window_start: u64,
     global: Records,
+    /// Bytes of holes so far.
+    holes: u64,
 }
 
 /// What the extension headers before a member said.
@@ -84,7 +90,7 @@ struct Extensions {
 
 impl Archive {
     pub(super) fn new(data: Data) -> Self {
-        Self { data, at: 0, window: Vec::new(), window_start: 0, global: Records::new() }
+        Self { data, at: 0, window: Vec::new(), window_start: 0, global: Records::new(), holes: 0 }
     }
 
     /// The next member, `None` at the end-of-archive blocks or the end of the data.
@@ -164,6 +170,11 @@ impl Archive {
                 let text = self.small_content(header.size()?)?;
                 parse_pax(&text, &mut self.global, &mut Vec::new())?;
                 ensure!(self.global.len() <= MAX_GLOBAL, "more than {MAX_GLOBAL} records in global headers");
+                let len: usize = self.global.iter().map(|(key, value)| key.len() + value.len()).sum();
+                ensure!(
+                    len as u64 <= MAX_GLOBAL_BYTES,
+                    "global pax records of {len} bytes, {MAX_GLOBAL_BYTES} are allowed"
+                );
             }
             b'L' => extensions.name = Some(until_nul(&self.small_content(header.size()?)?).to_vec()),
             b'K' => extensions.link = Some(until_nul(&self.small_content(header.size()?)?).to_vec()),
@@ -187,7 +198,7 @@ impl Archive {
         ensure!(!path.contains(&0) && !link.contains(&0), "name with a NUL byte");
         let kind = self
             .kind(header, &extensions, &path, link)
-            .with_context(|| format!("member '{}'", String::from_utf8_lossy(&path)))?;
+            .with_context(|| format!("member '{}'", shown(&path)))?;
         Ok(Entry {
             mode: (header.number(100, 8)? & 0o7777) as u16,
             uid: pax_number(pax, "uid")?.map_or_else(|| header.id(108), id)?,
@@ -209,8 +220,14 @@ impl Archive {
         };
         Ok(match header.typeflag() {
             b'0' | 0 | b'7' if path.ends_with(b"/") => Type::Directory,
-            b'0' | 0 | b'7' => Type::File(self.file(ext, size)?),
-            b'S' => Type::File(self.old_sparse(header, size)?),
+            b'0' | 0 | b'7' => {
+                let file = self.file(ext, size)?;
+                self.count_holes(file)?
+            }
+            b'S' => {
+                let file = self.old_sparse(header, size)?;
+                self.count_holes(file)?
+            }
             b'1' => {
                 self.content(if ext.pax.contains_key(&b"size"[..]) { size } else { 0 })?;
                 Type::Hardlink(link)
@@ -230,6 +247,18 @@ impl Archive {
             b'6' => Type::Fifo,
             other => bail!("member type '{}' is not supported", other.escape_ascii()),
         })
+    }
+
+    /// The file, unless the layer's holes are past all reason.
+    fn count_holes(&mut self, file: Sparse) -> Result<Type> {
+        let holes = file.len() - file.data_len();
+        self.holes = self.holes.saturating_add(holes);
+        ensure!(
+            self.holes <= MAX_HOLES,
+            "sparse file of {} bytes: holes of a layer may have {MAX_HOLES} bytes in all",
+            file.len()
+        );
+        Ok(Type::File(file))
     }
 
     /// A regular member: plain, or sparse in one of the three pax ways.
@@ -342,6 +371,16 @@ impl Header {
     }
 }
 
+/// A name for use in a message: as text, cut in the middle.
+pub(super) fn shown(name: &[u8]) -> String {
+    const HALF: usize = 120;
+    if name.len() <= 2 * HALF {
+        return String::from_utf8_lossy(name).into_owned();
+    }
+    let (start, end) = (&name[..HALF], &name[name.len() - HALF..]);
+    format!("{}...{}", String::from_utf8_lossy(start), String::from_utf8_lossy(end))
+}
+
 fn until_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|&byte| byte == 0).next().unwrap_or_default()
 }
@@ -446,7 +485,7 @@ fn sparse_file(real: u64, map: &[u64], content: &Data) -> Result<Sparse> {
     let (mut used, mut end) = (0, 0);
     for pair in map.chunks_exact(2) {
         let (offset, len) = (pair[0], pair[1]);
-        ensure!(offset >= end, "sparse map is not in ascending order");
+        ensure!(offset >= end, "sparse map goes back from byte {end} to byte {offset}");
         end = offset.saturating_add(len);
         ensure!(len <= content.len() - used, "sparse map asks for more than there is");
         file.insert(offset, content.slice(used, len)).context("laying out sparse member")?;
@@ -480,5 +519,22 @@ mod tests {
         for text in [&b"9 a=b\n"[..], b"x a=b\n", b"6 ab\n", b"6 a=bb", b"2 a"] {
             assert!(parse_pax(text, &mut Records::new(), &mut Vec::new()).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn sparse_maps_ascend_and_files_have_a_size_that_can_be() {
+        let content = Data::from_bytes(vec![1; 20]);
+        assert_eq!(sparse_file(100, &[0, 10, 50, 10], &content).unwrap().data_len(), 20);
+        assert!(sparse_file(100, &[50, 10, 0, 10], &content).is_err());
+        assert!(sparse_file(100, &[0, 10, 5, 10], &content).is_err());
+        assert!(sparse_file(MAX_FILE + 1, &[0, 10], &content).is_err());
+        assert!(sparse_map_1_0(&Data::from_bytes(vec![b'1'; 2048])).is_err());
+    }
+
+    #[test]
+    fn attributes_without_a_name_are_refused() {
+        let mut records = Records::new();
+        records.insert(XATTR_PREFIX.to_vec(), b"x".to_vec());
+        assert!(xattrs(&records).is_err());
     }
 }

@@ -1,6 +1,8 @@
 //! Everything that can be known of a tree, from a [`Tree`] or from a directory
 //! of the host, in one form, so that the two can be compared.
 
+#![allow(dead_code, reason = "each test program uses its part of this")]
+
 use std::{
     collections::BTreeMap,
     ffi::OsStr,

@@ -84,13 +84,14 @@ fn boots(files: &[EspFile], arch: Arch) -> bool {
     files.iter().any(|file| file.path.eq_ignore_ascii_case(&wanted))
 }
 
-/// Every file below `path` of the image, to be put below `to`.
+/// Every file below `path` of the image, to be put below `to`. Links to
+/// files are files; links to directories are not entered, so that a loop is not.
 fn below(rootfs: &Rootfs<'_>, path: &str, to: &str) -> Vec<EspFile> {
     let mut files = Vec::new();
-    for (name, _) in rootfs.list(path) {
+    for (name, child) in rootfs.list(path) {
         let name = String::from_utf8_lossy(name);
         let (from, to) = (format!("{path}/{name}"), format!("{to}/{name}"));
-        if rootfs.is_directory(&from) {
+        if rootfs.tree.children(child).is_some() {
             files.extend(below(rootfs, &from, &to));
         } else if let Some(node) = rootfs.lookup(&from).filter(|_| rootfs.is_file(&from)) {
             let source = to.strip_prefix("EFI/").map(str::to_owned);
