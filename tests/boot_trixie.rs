@@ -21,8 +21,14 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
 fn a_second_deployment_boots_without_blscfg() {
     let scratch = demo::scratch("boot-trixie");
     let image = demo::image("DISKWRIGHT_DEMO_IMAGE_TRIXIE", "demo-image-trixie", " --suite trixie");
-    let arguments =
-        ["--karg", "demo.words=\"two words\"", "--karg", "demo.first=1", "--karg", demo::PATIENCE];
+    let arguments = [
+        "--karg",
+        "demo.words=\"two words\"",
+        "--karg",
+        "demo.first=1",
+        "--karg",
+        demo::PATIENCE,
+    ];
     let (disk, said) = demo::build(&image, &scratch, &arguments);
     assert!(said.contains("boot entries read by GRUB's configuration"), "{said}");
     let disk = demo::overlay(&disk, "overlay.qcow2");
@@ -32,7 +38,6 @@ fn a_second_deployment_boots_without_blscfg() {
         "{}",
         first.section("cmdline")
     );
-    assert!(first.section("probe").contains("failed to get canonical path"), "grub-mkconfig would work now");
     let second = boot(&disk, include_str!("boot_trixie/second.sh"));
     let booted = format!("* default {}.0", first.section("changed"));
     assert!(second.section("status").contains(&booted), "not {booted}: {}", second.section("status"));
