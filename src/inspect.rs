@@ -143,5 +143,9 @@ fn kernels(rootfs: &Rootfs<'_>) -> Vec<Kernel> {
 
 fn bootloaders(rootfs: &Rootfs<'_>, arch: Arch) -> Vec<Bootloader> {
     let places = bootloader::places(rootfs, arch).into_iter();
-    places.map(|place| Bootloader { name: place.name().to_owned(), path: place.path().to_owned() }).collect()
+    let uefi =
+        places.map(|place| Bootloader { name: place.name().to_owned(), path: place.path().to_owned() });
+    let bios = bootloader::bios::Bios::find(rootfs, arch);
+    let bios = bios.map(|bios| Bootloader { name: "GRUB for BIOS".to_owned(), path: bios.place.to_owned() });
+    uefi.chain(bios).collect()
 }

@@ -17,7 +17,19 @@ use std::{
 const TABLE: &[(&str, &[&str])] = &[
     ("main", &["cli", "progress", "output", "error", "build::build", "inspect::inspect"]),
     ("lib", &["build", "inspect", "error"]),
-    ("cli", &["build", "inspect", "progress", "formats::filesystem", "formats::writer", "formats::units"]),
+    (
+        "cli",
+        &[
+            "build",
+            "inspect",
+            "progress",
+            "source::Options",
+            "source::CacheChoice",
+            "formats::filesystem",
+            "formats::writer",
+            "formats::units",
+        ],
+    ),
     ("error", &["blueprint::Error", "source::Hinted", "source::Kind", "formats::error"]),
     ("progress", &["formats::writer::Progress"]),
     ("output", &["error", "formats::writer::Output"]),
@@ -35,7 +47,7 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("source", &["error", "progress"]),
-    ("ids", &[]),
+    ("ids", &["formats::tree::Time"]),
     (
         "merge",
         &[
@@ -45,6 +57,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "progress",
             "formats::tree",
             "formats::data",
+            "formats::sparse",
             "formats::error",
         ],
     ),
@@ -53,8 +66,9 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "blueprint",
             "ids",
-            "source::ImageConfig",
-            "source::config",
+            // derived layers go over a chunked base by the rules of layers
+            "merge::Merged",
+            "merge::overlay",
             "error",
             "progress",
             "formats::sparse",

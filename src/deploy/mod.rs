@@ -21,7 +21,7 @@ use uuid::{Uuid, uuid};
 
 use crate::{blueprint::Blueprint, error::Hint, ids::Ids, merge::Merged, progress::Progress};
 use arch::Arch;
-use bootloader::{Bootloader, Facts};
+use bootloader::{Bootloader, Facts, bios::core_image::CoreImage};
 use image::ImageConfig;
 use install_config::InstallConfig;
 use kargs::KernelArguments;
@@ -45,6 +45,8 @@ const ESP_SIZE: u64 = 501 * MIB;
 const BOOT_SIZE: u64 = GIB;
 /// A root volume has at least this.
 const ROOT_SIZE: u64 = 2 * GIB;
+/// The filesystem of /boot: libostree needs symbolic links in it.
+const BOOT_FILESYSTEM: &str = "ext4";
 /// The root filesystem when neither user nor image names one.
 const DEFAULT_FILESYSTEM: &str = "ext4";
 
@@ -76,6 +78,8 @@ pub struct Volume {
     pub partition_uuid: Uuid,
     /// What it holds; `None` leaves the partition empty.
     pub content: Option<Content>,
+    /// GRUB for BIOS, in place of a filesystem.
+    pub core_image: Option<CoreImage>,
     /// Bytes it has at least.
     pub size: u64,
     /// Bytes it should have where nothing else is asked.
@@ -106,6 +110,9 @@ pub fn deploy(
 ) -> Result<Vec<Volume>> {
     let system = System::examine(image, &merged.tree, wishes)?;
     progress.note(&format!("bootloader: {}", system.bootloader.describe()));
+    if let Some(text) = system.bootloader.describe_bios() {
+        progress.note(&format!("bootloader: {text}"));
+    }
     if !system.target.is_registry() {
         let target = system.target.image_reference();
         progress.note(&format!(
@@ -146,9 +153,15 @@ pub fn deploy(
             )
         })?;
     let skip_boot_uuid = system.install.bootupd.skip_boot_uuid.unwrap_or(false);
-    let facts =
-        Facts { boot_uuid: uuids.boot, separate_boot: true, entry: &entry, time: ids.time(), skip_boot_uuid };
-    system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
+    let facts = Facts {
+        boot_uuid: uuids.boot,
+        boot_filesystem: BOOT_FILESYSTEM,
+        separate_boot: true,
+        entry: &entry,
+        time: ids.time(),
+        skip_boot_uuid,
+    };
+    let core_image = system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
     let esp = system.bootloader.esp(&mut tree, image_root, &facts);
     let mut trees = [tree.extract(esp), tree.extract(boot)];
     tree.set_root(root);
@@ -156,7 +169,11 @@ pub fn deploy(
         policy.label_root(&mut tree, ids.time());
         policy.label_boot(&mut trees[1], ids.time());
     }
-    Ok(volumes(trees, tree, &uuids, ids, content_bytes))
+    let mut volumes = volumes(trees, tree, &uuids, ids, content_bytes);
+    if wishes.arch == Arch::X86_64 {
+        volumes.insert(0, bios_boot(core_image, ids));
+    }
+    Ok(volumes)
 }
 
 /// UUIDs of the filesystems.
@@ -281,20 +298,32 @@ pub fn content_bytes(tree: &Tree) -> u64 {
         Kind::File(content) => content.len(),
         _ => 0,
     };
-    tree.walk().map(size).sum()
+    tree.walk().map(size).fold(0, u64::saturating_add)
+}
+
+/// Where BIOS finds GRUB; without one it is room for it.
+fn bios_boot(core_image: Option<CoreImage>, ids: &Ids) -> Volume {
+    Volume {
+        name: "BIOS-BOOT",
+        type_uuid: BIOS_BOOT_TYPE,
+        partition_uuid: ids.uuid("partition BIOS-BOOT"),
+        content: None,
+        core_image,
+        size: MIB,
+        comfortable: MIB,
+    }
 }
 
 fn volumes([esp, boot]: [Tree; 2], root: Tree, uuids: &Uuids, ids: &Ids, content_bytes: u64) -> Vec<Volume> {
     let content = |tree, filesystem, uuid| Some(Content { tree, filesystem, uuid });
     let volume = |name: &'static str, type_uuid, content, size, comfortable| {
         let partition_uuid = ids.uuid(&format!("partition {name}"));
-        Volume { name, type_uuid, partition_uuid, content, size, comfortable }
+        Volume { name, type_uuid, partition_uuid, content, core_image: None, size, comfortable }
     };
-    let comfortable = ROOT_SIZE.max(2 * content_bytes);
+    let comfortable = ROOT_SIZE.max(content_bytes.saturating_mul(2));
     vec![
-        volume("BIOS-BOOT", BIOS_BOOT_TYPE, None, MIB, MIB),
         volume("EFI-SYSTEM", ESP_TYPE, content(esp, "vfat", uuids.esp), ESP_SIZE, ESP_SIZE),
-        volume("boot", XBOOTLDR_TYPE, content(boot, "ext4", uuids.boot), BOOT_SIZE, BOOT_SIZE),
+        volume("boot", XBOOTLDR_TYPE, content(boot, BOOT_FILESYSTEM, uuids.boot), BOOT_SIZE, BOOT_SIZE),
         volume("root", LINUX_TYPE, content(root, "ext4", uuids.root), 0, comfortable),
     ]
 }

@@ -2,7 +2,7 @@
 //! prepare-root configuration. Read once, used by the deployment and by
 //! `inspect`.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use diskwright_formats::tree::{Kind, NodeId};
 
 use super::rootfs::Rootfs;
@@ -49,6 +49,15 @@ impl Kernel {
             String::from_utf8_lossy(found[0].0),
             String::from_utf8_lossy(name)
         );
+        let version = std::str::from_utf8(name)
+            .ok()
+            .filter(|name| !name.contains(|c: char| c.is_control() || c == ' '));
+        let version = version.with_context(|| {
+            format!(
+                "no kernel version: the directory {MODULES}/{} is not named by one word",
+                name.escape_ascii()
+            )
+        })?;
         let file = |name: &str| {
             let child = rootfs.tree.child(directory, name.as_bytes());
             child.filter(|&id| matches!(rootfs.tree.node(id).kind, Kind::File(_)))
@@ -59,7 +68,7 @@ impl Kernel {
             bail!("{MODULES}/{}/vmlinuz is not a regular file", String::from_utf8_lossy(name));
         };
         Ok(Self {
-            version: String::from_utf8_lossy(name).into_owned(),
+            version: version.to_owned(),
             vmlinuz,
             initramfs: file("initramfs.img").or_else(|| file("initramfs")),
             hmac: file(".vmlinuz.hmac"),

@@ -1,7 +1,17 @@
 //! Configuration for a GRUB that nobody else configures. It finds /boot by
 //! the filesystem's UUID and shows the boot entries that libostree manages.
+//!
+//! Where GRUB has no `blscfg`, or Secure Boot does not let its module in, the
+//! configuration reads the entries itself: an entry is a list of words that
+//! can be run as GRUB's own commands, and libostree writes `options` before
+//! `linux`. A function of that name gets the whole command line, finds the
+//! kernel by the checksum in its `ostree=`, and starts it. libostree's own
+//! way for such a GRUB, `sysroot.bootloader=grub2`, is not used: it runs
+//! `grub-mkconfig`, which fails where the root filesystem is composefs.
+//!
+//! Left out on purpose: arguments with a `$` or a backslash, which GRUB would take for its own.
 
-use super::Facts;
+use super::{Facts, Menu};
 
 /// Both the screen and the first serial port, where there is one.
 const CONSOLE: &str = "\
@@ -11,21 +21,55 @@ if serial --unit=0 --speed=115200; then
 fi
 ";
 
-/// GRUB has `blscfg` in itself.
-pub(super) fn built_in(facts: &Facts<'_>) -> String {
-    format!("{}{}", head(facts), blscfg(facts))
+/// Runs the entries. `BOOT` is the path of /boot on its filesystem.
+const FUNCTIONS: &str = r#"# a boot entry is a list of commands; the one with the arguments knows all there is
+function title {
+  set title="$*"
 }
-
-/// `blscfg` is a module beside the configuration. Under Secure Boot GRUB
-/// loads none, so the first deployment has an entry of its own there.
-pub(super) fn with_module(module: &str, facts: &Facts<'_>) -> String {
-    let (head, entry, blscfg) = (head(facts), entry(facts), blscfg(facts));
-    format!("{head}if [ \"$lockdown\" = \"y\" ]; then\n{entry}else\ninsmod {module}\n{blscfg}fi\n")
+function version {
+  set version="$*"
 }
+function options {
+  regexp --set=1:stateroot --set=2:checksum 'ostree=/ostree/boot[.][01]/([^/ ]+)/([0-9a-f]+)/' "$*"
+  for file in BOOT/ostree/$stateroot-$checksum/vmlinuz-*; do
+    linux "$file" "$@"
+  done
+  for file in BOOT/ostree/$stateroot-$checksum/initramfs-*; do
+    if [ -f "$file" ]; then
+      initrd "$file"
+    fi
+  done
+  boot
+}
+"#;
 
-/// GRUB cannot read boot entries.
-pub(super) fn fixed(facts: &Facts<'_>) -> String {
-    format!("{}{}", head(facts), entry(facts))
+/// One menu entry for each boot entry, the newest first.
+const ENTRIES: &str = r#"set found=
+for number in 9 8 7 6 5 4 3 2 1; do
+  for file in BOOT/loader/entries/ostree-$number.conf BOOT/loader/entries/ostree-$number-*.conf; do
+    if [ -f "$file" ]; then
+      set found=1
+      menuentry TITLE" (ostree:$number)" "$file" {
+        source "$2"
+      }
+    fi
+  done
+done
+"#;
+
+/// The configuration for a GRUB of this kind.
+pub(super) fn text(menu: &Menu, facts: &Facts<'_>) -> String {
+    let head = head(facts);
+    match menu {
+        Menu::Bootupd | Menu::BuiltIn => format!("{head}{}", blscfg(facts)),
+        Menu::Scripted => format!("{head}{}{}", functions(facts), scripted(facts)),
+        Menu::Module(module) => {
+            let (functions, scripted, blscfg) = (functions(facts), scripted(facts), blscfg(facts));
+            format!(
+                "{head}{functions}if [ \"$lockdown\" = \"y\" ]; then\n{scripted}else\ninsmod {module}\n{blscfg}fi\n"
+            )
+        }
+    }
 }
 
 fn head(facts: &Facts<'_>) -> String {
@@ -35,14 +79,27 @@ fn head(facts: &Facts<'_>) -> String {
     )
 }
 
+const fn boot(facts: &Facts<'_>) -> &'static str {
+    if facts.separate_boot { "" } else { "/boot" }
+}
+
 fn blscfg(facts: &Facts<'_>) -> String {
-    let boot = if facts.separate_boot { "" } else { "/boot" };
-    format!("blscfg --path {boot}/loader/entries\n")
+    format!("blscfg --path {}/loader/entries\n", boot(facts))
+}
+
+fn functions(facts: &Facts<'_>) -> String {
+    FUNCTIONS.replace("BOOT", boot(facts))
+}
+
+/// The entries that there are; should GRUB find none, the one that the disk was made with.
+fn scripted(facts: &Facts<'_>) -> String {
+    let title = quoted(&facts.entry.title);
+    let entries = ENTRIES.replace("BOOT", boot(facts)).replace("TITLE", &title);
+    format!("{entries}if [ -z \"$found\" ]; then\n{}fi\n", entry(facts))
 }
 
 fn entry(facts: &Facts<'_>) -> String {
-    let boot = if facts.separate_boot { "" } else { "/boot" };
-    let entry = facts.entry;
+    let (boot, entry) = (boot(facts), facts.entry);
     let initrd = entry.initrd.as_ref().map(|path| format!("  initrd {boot}{path}\n")).unwrap_or_default();
     format!(
         "menuentry {} {{\n  linux {boot}{} {}\n{initrd}}}\n",

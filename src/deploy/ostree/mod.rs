@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     ids::Ids,
-    merge::{self, Merged},
+    merge::{Merged, overlay},
     progress::Progress,
 };
 
@@ -132,7 +132,7 @@ impl Import<'_> {
             let mut filter = Filter { implicit: &mut self.merged.implicit, all };
             let (layer, names) = filter.layer(tree, self.merged.layers[index])?;
             dropped += names;
-            merge::overlay(tree, root, layer, &self.merged.implicit);
+            overlay(tree, root, layer, &self.merged.implicit);
             layers.push((index, layer));
         }
         if dropped > 0 {
