@@ -23,6 +23,8 @@ const PLACES: [&str; 4] =
     ["usr/lib/grub/i386-pc", "usr/lib/grub2/i386-pc", "usr/share/grub2/i386-pc", "usr/share/grub/i386-pc"];
 /// What a core image is made of, besides modules.
 const NEEDED: [&str; 5] = ["boot.img", "diskboot.img", "kernel.img", "lzma_decompress.img", "moddep.lst"];
+/// What GRUB reads without being told.
+const GRUB_CONFIG: &str = "grub.cfg";
 /// Where fonts are; GRUB's installer copies one.
 const FONTS: [&str; 2] = ["usr/share/grub/unicode.pf2", "usr/share/grub2/unicode.pf2"];
 /// Without these nothing boots; the filesystem of /boot comes to them.
@@ -75,39 +77,38 @@ impl Bios {
         rootfs.is_file(&format!("{}/{name}.mod", self.place))
     }
 
-    /// The core image, which finds its configuration in `directory` of /boot by the filesystem's UUID.
+    /// The core image, which finds its configuration (a path below /boot) by the filesystem's UUID.
     ///
     /// # Errors
     /// Files of the image that are damaged or lack something.
-    pub fn core_image(&self, rootfs: &Rootfs<'_>, directory: &str, facts: &Facts<'_>) -> Result<CoreImage> {
+    pub fn core_image(&self, rootfs: &Rootfs<'_>, config: &str, facts: &Facts<'_>) -> Result<CoreImage> {
         let list = rootfs.read_text(&format!("{}/moddep.lst", self.place))?.unwrap_or_default();
         let modules = Dependencies::parse(&list);
         let filesystem = filesystem_module(facts.boot_filesystem);
         let useful = USEFUL.into_iter().filter(|name| modules.has(name) && self.has_module(rootfs, name));
         let wanted: Vec<&str> = BASE.into_iter().chain([filesystem]).chain(useful).collect();
-        let parts = self.parts(rootfs, &modules.closure(&wanted)?, directory, facts);
+        let parts = self.parts(rootfs, &modules.closure(&wanted)?, config, facts);
         parts.and_then(|parts| parts.assemble()).with_context(|| format!("GRUB for BIOS in /{}", self.place))
     }
 
-    fn parts(
-        &self,
-        rootfs: &Rootfs<'_>,
-        modules: &[&str],
-        directory: &str,
-        facts: &Facts<'_>,
-    ) -> Result<Parts> {
+    fn parts(&self, rootfs: &Rootfs<'_>, modules: &[&str], config: &str, facts: &Facts<'_>) -> Result<Parts> {
         let read = |name: &str| {
             rootfs.read(&format!("{}/{name}", self.place))?.with_context(|| format!("no {name}"))
         };
         let boot = if facts.separate_boot { "" } else { "/boot" };
-        let prefix = format!("{boot}/{directory}");
+        let (directory, name) = config.rsplit_once('/').unwrap_or_default();
+        let (prefix, uuid) = (format!("{boot}/{directory}"), facts.boot_uuid);
+        let mut early = format!("search.fs_uuid {uuid} root\nset prefix=($root)'{prefix}'\n");
+        if name != GRUB_CONFIG {
+            early += &format!("normal ($root)'{boot}/{config}'\n");
+        }
         Ok(Parts {
             boot: read("boot.img")?,
             diskboot: read("diskboot.img")?,
             decompressor: read("lzma_decompress.img")?,
             kernel: read("kernel.img")?,
             modules: modules.iter().map(|name| read(&format!("{name}.mod"))).collect::<Result<_>>()?,
-            config: format!("search.fs_uuid {} root\nset prefix=($root)'{prefix}'\n", facts.boot_uuid),
+            config: early,
             prefix,
         })
     }
