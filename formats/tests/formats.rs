@@ -263,10 +263,10 @@ fn options_that_cannot_be_are_errors() {
     refused("vhdx", Options { sector_size: 520, ..default() });
 }
 
-/// QEMU reads no VHDX of such sectors; 7-Zip does.
+/// QEMU reads no VHDX of such sectors; 7-Zip does, if there is more than one.
 #[test]
 fn vhdx_has_sectors_of_4_kib() {
-    for (name, disk) in corpus().into_iter().filter(|(_, disk)| disk.len() % 4096 == 0) {
+    for (name, disk) in corpus().into_iter().filter(|(_, disk)| disk.len() % 4096 == 0 && disk.len() > 4096) {
         let options = Options { sector_size: 4096, ..Options::default() };
         let written = Written::new(by_name("vhdx"), &disk, options);
         let (file, expected) = (written.file(), written.path("expected"));
@@ -527,11 +527,10 @@ fn cot_reads_the_appliance() {
     let appliance = written.path("image.ova");
     fs::rename(written.file(), &appliance).unwrap();
     let info = judge::pass("cot from PyPI", "cot", &["info", text(&appliance)]);
-    assert!(info.contains("5 MiB") && info.contains("VM Network"), "{info}");
-    judge::flip(&appliance, MIB);
+    assert!(info.contains("image.vmdk") && info.contains("4 GiB") && info.contains("VM Network"), "{info}");
+    judge::flip(&appliance, 512 + 100);
     let said = judge::run("cot from PyPI", "cot", &["info", text(&appliance)]);
-    let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
-    assert!(said.contains("mismatch") || said.contains("does not match"), "{said}");
+    assert!(String::from_utf8_lossy(&said.stderr).contains("Unable to display"), "{said:?}");
 }
 
 #[test]
