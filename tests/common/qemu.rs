@@ -14,8 +14,6 @@
 //! The machine is emulated, which works anywhere; a boot takes about a minute.
 //! `DISKWRIGHT_TEST_ACCEL=kvm` asks for hardware instead.
 
-#![allow(dead_code, reason = "no test uses all of it")]
-
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
