@@ -291,11 +291,11 @@ fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of all regular files below the root, each name counted.
+/// Bytes of all regular files below the root, each name counted, holes not.
 #[must_use]
 pub fn content_bytes(tree: &Tree) -> u64 {
     let size = |(_, id): (Vec<u8>, NodeId)| match &tree.node(id).kind {
-        Kind::File(content) => content.len(),
+        Kind::File(content) => content.data_len(),
         _ => 0,
     };
     tree.walk().map(size).fold(0, u64::saturating_add)

@@ -49,7 +49,7 @@ for number in 9 8 7 6 5 4 3 2 1; do
   for file in BOOT/loader/entries/ostree-$number.conf BOOT/loader/entries/ostree-$number-*.conf; do
     if [ -f "$file" ]; then
       set found=1
-      menuentry TITLE" (ostree:$number)" "$file" {
+      menuentry TITLE" (ostree-$number)" "$file" {
         source "$2"
       }
     fi
@@ -112,4 +112,67 @@ fn entry(facts: &Facts<'_>) -> String {
 /// One word of GRUB's shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        process::{Command, Stdio},
+    };
+
+    use diskwright_formats::tree::Time;
+    use uuid::uuid;
+
+    use super::*;
+    use crate::deploy::ostree::BootEntry;
+
+    fn texts(separate_boot: bool) -> Vec<String> {
+        let entry = BootEntry {
+            title: "It's Debian".into(),
+            options: "root=UUID=1 price=$5 words=\"two words\" ostree=/ostree/boot.1/default/00/0".into(),
+            linux: "/ostree/default-00/vmlinuz-1".into(),
+            initrd: Some("/ostree/default-00/initramfs-1.img".into()),
+        };
+        let facts = Facts {
+            boot_uuid: uuid!("01234567-89ab-cdef-0123-456789abcdef"),
+            boot_filesystem: "ext4",
+            separate_boot,
+            entry: &entry,
+            time: Time::default(),
+            skip_boot_uuid: false,
+        };
+        [Menu::BuiltIn, Menu::Module("blsuki"), Menu::Scripted]
+            .iter()
+            .map(|menu| text(menu, &facts))
+            .collect()
+    }
+
+    fn is_grub_script(text: &str) -> bool {
+        let check = Command::new("grub-script-check").stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut check =
+            check.unwrap_or_else(|error| panic!("grub-script-check (package grub-common): {error}"));
+        check.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        check.wait().unwrap().success()
+    }
+
+    #[test]
+    fn every_configuration_is_grub_script_and_half_of_one_is_not() {
+        for text in texts(true).into_iter().chain(texts(false)) {
+            assert!(is_grub_script(&text), "{text}");
+        }
+        let text = texts(true).pop().unwrap();
+        assert!(!is_grub_script(&text[..text.len() - 4]));
+    }
+
+    #[test]
+    fn paths_follow_the_filesystem_that_holds_boot() {
+        for text in texts(true) {
+            assert!(!text.contains("BOOT") && !text.contains(" /boot/"), "{text}");
+        }
+        for text in texts(false) {
+            assert!(!text.contains("BOOT") && text.contains(" /boot/loader/entries"), "{text}");
+        }
+        assert!(texts(true)[2].contains("  linux /ostree/default-00/vmlinuz-1 root=UUID=1 price=\\$5 "));
+    }
 }

@@ -20,6 +20,10 @@ use bios::{Bios, core_image::CoreImage};
 use efi::EspFile;
 pub use efi::{Place, places};
 
+/// Our configuration for GRUB on BIOS. Not `grub.cfg`: where that is, Debian's grub2-common.service
+/// writes into the same directory, and fails, because ostree's /boot is read-only.
+const BIOS_CONFIG: &str = "entries.cfg";
+
 /// A bootloader of an image.
 #[derive(Clone, Debug)]
 pub struct Bootloader {
@@ -155,11 +159,12 @@ impl Bootloader {
         let Some(bios) = &self.bios else { return Ok(None) };
         let rootfs = Rootfs { tree, root: image_root };
         let text = (!bootupd).then(|| grub_cfg::text(&bios_menu(bios, &rootfs), facts));
-        let core = bios.core_image(&rootfs, self.directory, facts)?;
+        let config = format!("{}/{}", self.directory, if bootupd { "grub.cfg" } else { BIOS_CONFIG });
+        let core = bios.core_image(&rootfs, &config, facts)?;
         if let Some(text) = text {
             let meta = Meta { mtime: facts.time, ..Meta::root(0o600) };
             let file = tree.add_file(meta, Sparse::from_bytes(text.into_bytes()));
-            put(tree, boot, &format!("{}/grub.cfg", self.directory), file, facts.time);
+            put(tree, boot, &config, file, facts.time);
         }
         if let Some(directory) = tree.child(boot, self.directory.as_bytes()) {
             bios.fill_boot(tree, image_root, directory, &core, facts);

@@ -23,6 +23,8 @@ const PLACES: [&str; 4] =
     ["usr/lib/grub/i386-pc", "usr/lib/grub2/i386-pc", "usr/share/grub2/i386-pc", "usr/share/grub/i386-pc"];
 /// What a core image is made of, besides modules.
 const NEEDED: [&str; 5] = ["boot.img", "diskboot.img", "kernel.img", "lzma_decompress.img", "moddep.lst"];
+/// What GRUB reads without being told.
+const GRUB_CONFIG: &str = "grub.cfg";
 /// Where fonts are; GRUB's installer copies one.
 const FONTS: [&str; 2] = ["usr/share/grub/unicode.pf2", "usr/share/grub2/unicode.pf2"];
 /// Without these nothing boots; the filesystem of /boot comes to them.
@@ -75,39 +77,38 @@ impl Bios {
         rootfs.is_file(&format!("{}/{name}.mod", self.place))
     }
 
-    /// The core image, which finds its configuration in `directory` of /boot by the filesystem's UUID.
+    /// The core image, which finds its configuration (a path below /boot) by the filesystem's UUID.
     ///
     /// # Errors
     /// Files of the image that are damaged or lack something.
-    pub fn core_image(&self, rootfs: &Rootfs<'_>, directory: &str, facts: &Facts<'_>) -> Result<CoreImage> {
+    pub fn core_image(&self, rootfs: &Rootfs<'_>, config: &str, facts: &Facts<'_>) -> Result<CoreImage> {
         let list = rootfs.read_text(&format!("{}/moddep.lst", self.place))?.unwrap_or_default();
         let modules = Dependencies::parse(&list);
         let filesystem = filesystem_module(facts.boot_filesystem);
         let useful = USEFUL.into_iter().filter(|name| modules.has(name) && self.has_module(rootfs, name));
         let wanted: Vec<&str> = BASE.into_iter().chain([filesystem]).chain(useful).collect();
-        let parts = self.parts(rootfs, &modules.closure(&wanted)?, directory, facts);
+        let parts = self.parts(rootfs, &modules.closure(&wanted)?, config, facts);
         parts.and_then(|parts| parts.assemble()).with_context(|| format!("GRUB for BIOS in /{}", self.place))
     }
 
-    fn parts(
-        &self,
-        rootfs: &Rootfs<'_>,
-        modules: &[&str],
-        directory: &str,
-        facts: &Facts<'_>,
-    ) -> Result<Parts> {
+    fn parts(&self, rootfs: &Rootfs<'_>, modules: &[&str], config: &str, facts: &Facts<'_>) -> Result<Parts> {
         let read = |name: &str| {
             rootfs.read(&format!("{}/{name}", self.place))?.with_context(|| format!("no {name}"))
         };
         let boot = if facts.separate_boot { "" } else { "/boot" };
-        let prefix = format!("{boot}/{directory}");
+        let (directory, name) = config.rsplit_once('/').unwrap_or_default();
+        let (prefix, uuid) = (format!("{boot}/{directory}"), facts.boot_uuid);
+        let mut early = format!("search.fs_uuid {uuid} root\nset prefix=($root)'{prefix}'\n");
+        if name != GRUB_CONFIG {
+            early += &format!("normal ($root)'{boot}/{config}'\n");
+        }
         Ok(Parts {
             boot: read("boot.img")?,
             diskboot: read("diskboot.img")?,
             decompressor: read("lzma_decompress.img")?,
             kernel: read("kernel.img")?,
             modules: modules.iter().map(|name| read(&format!("{name}.mod"))).collect::<Result<_>>()?,
-            config: format!("search.fs_uuid {} root\nset prefix=($root)'{prefix}'\n", facts.boot_uuid),
+            config: early,
             prefix,
         })
     }
@@ -158,5 +159,65 @@ fn filesystem_module(filesystem: &str) -> &str {
         "ext4" => "ext2",
         "vfat" => "fat",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diskwright_formats::tree::Time;
+    use uuid::uuid;
+
+    use super::*;
+    use crate::deploy::ostree::BootEntry;
+
+    fn image(place: &str, names: &[&str]) -> Tree {
+        let mut tree = Tree::new(Meta::root(0o755));
+        let root = tree.root();
+        for name in names {
+            let file = tree.add_file(Meta::root(0o644), Sparse::from_bytes(*b"text"));
+            put(&mut tree, root, &format!("{place}/{name}"), file, Time::default());
+        }
+        tree
+    }
+
+    fn early(config: &str, separate_boot: bool) -> [String; 2] {
+        let entry = BootEntry { title: "t".into(), options: "o".into(), linux: "/l".into(), initrd: None };
+        let facts = Facts {
+            boot_uuid: uuid!("01234567-89ab-cdef-0123-456789abcdef"),
+            boot_filesystem: "ext4",
+            separate_boot,
+            entry: &entry,
+            time: Time::default(),
+            skip_boot_uuid: false,
+        };
+        let tree = image(PLACES[0], &NEEDED);
+        let rootfs = Rootfs { tree: &tree, root: tree.root() };
+        let parts = Bios { place: PLACES[0] }.parts(&rootfs, &[], config, &facts).unwrap();
+        [parts.config, parts.prefix]
+    }
+
+    #[test]
+    fn every_file_is_needed_and_a_machine_with_a_bios() {
+        for place in PLACES {
+            let tree = image(place, &NEEDED);
+            let rootfs = Rootfs { tree: &tree, root: tree.root() };
+            assert_eq!(Bios::find(&rootfs, Arch::X86_64).unwrap().place, place);
+            assert!(Bios::find(&rootfs, Arch::Aarch64).is_none());
+        }
+        for missing in NEEDED {
+            let rest: Vec<_> = NEEDED.into_iter().filter(|name| *name != missing).collect();
+            let tree = image(PLACES[0], &rest);
+            assert!(Bios::find(&Rootfs { tree: &tree, root: tree.root() }, Arch::X86_64).is_none());
+        }
+    }
+
+    #[test]
+    fn the_early_configuration_finds_boot_by_uuid() {
+        const SEARCH: &str = "search.fs_uuid 01234567-89ab-cdef-0123-456789abcdef root\n";
+        let config = format!("{SEARCH}set prefix=($root)'/grub2'\n");
+        assert_eq!(early("grub2/grub.cfg", true), [config, "/grub2".to_owned()]);
+        let config =
+            format!("{SEARCH}set prefix=($root)'/boot/grub'\nnormal ($root)'/boot/grub/entries.cfg'\n");
+        assert_eq!(early("grub/entries.cfg", false), [config, "/boot/grub".to_owned()]);
     }
 }
