@@ -8,7 +8,7 @@ use diskwright_formats::{
     disk::assemble,
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
-    writer::{self, Compression, FormatWriter, Options},
+    writer::{Compression, FormatWriter, Options},
 };
 use serde::Serialize;
 
@@ -22,14 +22,13 @@ use crate::{
     error::{ErrorKind, Hint},
     ids::Ids,
     merge::{self, Merged},
-    output::{OutputFile, OutputSet},
+    output::OutputSet,
     plan::{self, DiskSize, Wish},
     progress::Progress,
     source::{self, Hinted, Kind, OciImage, Reference},
+    write::{self, BuiltOutput},
 };
 
-/// What is built when no type is named.
-const DEFAULT_TYPE: &str = "qcow2";
 /// Bytes per sector of the disk.
 const SECTOR_SIZE: u32 = 512;
 
@@ -85,18 +84,6 @@ pub struct BuildReport {
     pub outputs: Vec<BuiltOutput>,
 }
 
-/// One file a build made.
-#[derive(Clone, Debug, Serialize)]
-pub struct BuiltOutput {
-    /// Name of the format ("qcow2").
-    #[serde(rename = "type")]
-    pub type_name: String,
-    /// Where the file is.
-    pub path: PathBuf,
-    /// Its length in bytes.
-    pub size: u64,
-}
-
 /// Turns an image into disks.
 ///
 /// # Errors
@@ -110,7 +97,8 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     progress.begin("laying out the disk", None);
     let disk = lay_out(&volumes, &asked, &ids).context("laying out the disk")?;
     drop(volumes);
-    let written = write_all(&disk, &asked, &mut outputs, progress)?;
+    let options = options(&asked, &image, &ids)?;
+    let written = write::write_all(&disk, &asked.writers, &options, &mut outputs, progress)?;
     outputs.commit()?;
     Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written })
 }
@@ -122,14 +110,14 @@ struct Asked {
     blueprint: Blueprint,
     blueprint_text: String,
     size: DiskSize,
-    options: Options,
+    compression: Compression,
 }
 
 impl Asked {
     /// Everything that can be refused before a byte is fetched.
     fn check(request: &BuildRequest) -> Result<Self> {
         let reference = parse_reference(&request.reference)?;
-        let writers = writers(&request.types)?;
+        let writers = write::writers(&request.types)?;
         if let Some(name) = request.rootfs.as_deref().filter(|name| by_name(name).is_none()) {
             return Err(
                 anyhow!("--rootfs {name}: no such filesystem can be written").context(ErrorKind::Usage)
@@ -145,8 +133,7 @@ impl Asked {
             Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
-        let options = Options { compression: request.compression };
-        Ok(Self { reference, writers, blueprint, blueprint_text, size, options })
+        Ok(Self { reference, writers, blueprint, blueprint_text, size, compression: request.compression })
     }
 
     /// The disk's size is a multiple of what every format asks for.
@@ -157,18 +144,6 @@ impl Asked {
 
 pub(crate) fn parse_reference(text: &str) -> Result<Reference> {
     text.parse().map_err(|error: Hinted| with_source_marks(error.into())).context(ErrorKind::Usage)
-}
-
-fn writers(types: &[String]) -> Result<Vec<&'static dyn FormatWriter>> {
-    let mut found: Vec<&'static dyn FormatWriter> = Vec::new();
-    for name in types.iter().map(String::as_str).chain(types.is_empty().then_some(DEFAULT_TYPE)) {
-        let writer = writer::by_name(name);
-        let writer = writer.ok_or_else(|| anyhow!("'{name}' is no disk format").context(ErrorKind::Usage))?;
-        if !found.iter().any(|other| other.spec().name == writer.spec().name) {
-            found.push(writer);
-        }
-    }
-    Ok(found)
 }
 
 fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
@@ -222,6 +197,18 @@ fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
     let created = || image_config(image).ok().and_then(|config| config.created());
     let time = request.source_date_epoch.or_else(created).unwrap_or(0);
     Ids::new(&image.manifest_digest, asked.blueprint_text.as_bytes(), time)
+}
+
+/// What formats are to do, with identifiers and times of this build.
+fn options(asked: &Asked, image: &OciImage, ids: &Ids) -> Result<Options> {
+    Ok(Options {
+        compression: asked.compression,
+        sector_size: SECTOR_SIZE,
+        seed: ids.uuid("formats").into_bytes(),
+        time: ids.time().seconds,
+        architecture: image_config(image)?.architecture().to_owned(),
+        ..Options::default()
+    })
 }
 
 fn deploy_volumes(
@@ -285,46 +272,4 @@ fn identity(volume: &Volume, content: &Content, ids: &Ids, offset: u64) -> Ident
 
 fn filesystem(content: &Content) -> Result<&'static dyn Filesystem> {
     by_name(content.filesystem).with_context(|| format!("no filesystem '{}'", content.filesystem))
-}
-
-/// Every format reads the same disk, side by side.
-fn write_all(
-    disk: &Sparse,
-    asked: &Asked,
-    outputs: &mut OutputSet,
-    progress: &dyn Progress,
-) -> Result<Vec<BuiltOutput>> {
-    let total = disk.data_len() * asked.writers.len() as u64;
-    progress.begin("writing", Some(total));
-    let mut files = Vec::new();
-    for writer in &asked.writers {
-        files.push((*writer, outputs.create(writer.spec().path)?));
-    }
-    let results: Vec<Result<u64>> = std::thread::scope(|scope| {
-        let write = |(writer, file): &(&dyn FormatWriter, OutputFile)| {
-            write_one(*writer, disk, asked, file, progress)
-        };
-        let threads: Vec<_> = files.iter().map(|pair| scope.spawn(move || write(pair))).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, Result<u64>>| {
-            thread.join().unwrap_or_else(|_| Err(anyhow!("a writer stopped unexpectedly")))
-        };
-        threads.into_iter().map(join).collect()
-    });
-    let written = files.iter().zip(results).map(|((writer, file), size)| {
-        let type_name = writer.spec().name.to_owned();
-        Ok(BuiltOutput { type_name, path: file.path().to_owned(), size: size? })
-    });
-    written.collect()
-}
-
-fn write_one(
-    writer: &dyn FormatWriter,
-    disk: &Sparse,
-    asked: &Asked,
-    file: &OutputFile,
-    progress: &dyn Progress,
-) -> Result<u64> {
-    let spec = writer.spec();
-    writer.write(disk, &asked.options, file, progress).with_context(|| format!("writing {}", spec.path))?;
-    Ok(file.len()?)
 }
