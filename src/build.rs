@@ -2,7 +2,6 @@
 //! ([`BuildReport`]), and [`build`], the only place where the stages meet.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io::Read,
     path::{Path, PathBuf},
@@ -15,7 +14,7 @@ use diskwright_formats::{
     disk::{Layout, assemble_with_boot_code},
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
-    writer::{self, Compression, FormatWriter, Options},
+    writer::{Compression, FormatWriter, Options},
 };
 use serde::Serialize;
 
@@ -29,14 +28,13 @@ use crate::{
     error::{ErrorKind, Hint},
     ids::Ids,
     merge::{self, Merged},
-    output::{OutputFile, OutputSet},
+    output::OutputSet,
     plan::{self, DiskSize, Wish},
     progress::Progress,
     source::{self, Hinted, Kind, OciImage, Reference},
+    write::{self, BuiltOutput, Disks},
 };
 
-/// What is built when no type is named.
-const DEFAULT_TYPE: &str = "qcow2";
 /// Longest blueprint in bytes; it may hold files.
 const BLUEPRINT_MAX: u64 = 16 << 20;
 /// Bytes per sector of the disk.
@@ -94,18 +92,6 @@ pub struct BuildReport {
     pub outputs: Vec<BuiltOutput>,
 }
 
-/// One file a build made.
-#[derive(Clone, Debug, Serialize)]
-pub struct BuiltOutput {
-    /// Name of the format ("qcow2").
-    #[serde(rename = "type")]
-    pub type_name: String,
-    /// Where the file is.
-    pub path: PathBuf,
-    /// Its length in bytes.
-    pub size: u64,
-}
-
 /// Turns an image into disks.
 ///
 /// # Errors
@@ -120,7 +106,7 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
     drop(volumes);
     let options = options(request, &image, &ids)?;
-    let written = write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
+    let written = write::write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
     outputs.commit()?;
     Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written })
 }
@@ -138,7 +124,7 @@ impl Asked {
     /// Everything that can be refused before a byte is fetched.
     fn check(request: &BuildRequest) -> Result<Self> {
         let reference = parse_reference(&request.reference)?;
-        let writers = writers(&request.types)?;
+        let writers = write::writers(&request.types)?;
         if let Some(name) = request.rootfs.as_deref().filter(|name| by_name(name).is_none()) {
             return Err(
                 anyhow!("--rootfs {name}: no such filesystem can be written").context(ErrorKind::Usage)
@@ -169,18 +155,6 @@ impl Asked {
 
 pub(crate) fn parse_reference(text: &str) -> Result<Reference> {
     text.parse().map_err(|error: Hinted| with_hint(error.into())).context(ErrorKind::Usage)
-}
-
-fn writers(types: &[String]) -> Result<Vec<&'static dyn FormatWriter>> {
-    let mut found: Vec<&'static dyn FormatWriter> = Vec::new();
-    for name in types.iter().map(String::as_str).chain(types.is_empty().then_some(DEFAULT_TYPE)) {
-        let writer = writer::by_name(name);
-        let writer = writer.ok_or_else(|| anyhow!("'{name}' is no disk format").context(ErrorKind::Usage))?;
-        if !found.iter().any(|other| other.spec().name == writer.spec().name) {
-            found.push(writer);
-        }
-    }
-    Ok(found)
 }
 
 fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
@@ -343,56 +317,12 @@ fn filesystem(content: &Content) -> Result<&'static dyn Filesystem> {
 
 /// What formats record beside the disk.
 fn options(request: &BuildRequest, image: &OciImage, ids: &Ids) -> Result<Options> {
-    let mut seed = [0; 16];
-    seed.copy_from_slice(&ids.bytes("formats")[..16]);
     Ok(Options {
         compression: request.compression,
         sector_size: SECTOR_SIZE,
-        seed,
+        seed: ids.uuid("formats").into_bytes(),
         time: ids.time().seconds,
         architecture: image_config(image)?.architecture().to_owned(),
         ..Options::default()
     })
-}
-
-/// A disk for each file, by its path.
-pub(crate) type Disks = BTreeMap<&'static str, Arc<Sparse>>;
-
-/// Writes every file once, side by side; formats of one path share it.
-pub(crate) fn write_all(
-    disks: &Disks,
-    writers: &[&dyn FormatWriter],
-    options: &Options,
-    outputs: &mut OutputSet,
-    progress: &dyn Progress,
-) -> Result<Vec<BuiltOutput>> {
-    progress.begin("writing", Some(disks.values().map(|disk| disk.data_len()).sum()));
-    let mut files = Vec::new();
-    for (path, disk) in disks {
-        let writer = writers.iter().find(|writer| writer.spec().path == *path);
-        files.push((*writer.context("a file of no format")?, disk, outputs.create(path)?));
-    }
-    let results: Vec<Result<()>> = std::thread::scope(|scope| {
-        let write = |(writer, disk, file): &(&dyn FormatWriter, &Arc<Sparse>, OutputFile)| {
-            let written = writer.write(disk, options, file, progress);
-            written.with_context(|| format!("writing {}", writer.spec().path))
-        };
-        let threads: Vec<_> = files.iter().map(|job| scope.spawn(move || write(job))).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, Result<()>>| {
-            thread.join().unwrap_or_else(|_| Err(anyhow!("a writer stopped unexpectedly")))
-        };
-        threads.into_iter().map(join).collect()
-    });
-    results.into_iter().collect::<Result<()>>()?;
-    writers.iter().map(|writer| built(*writer, &files)).collect()
-}
-
-fn built(
-    writer: &dyn FormatWriter,
-    files: &[(&dyn FormatWriter, &Arc<Sparse>, OutputFile)],
-) -> Result<BuiltOutput> {
-    let file = files.iter().find(|(other, ..)| other.spec().path == writer.spec().path);
-    let (.., file) = file.context("a format without a file")?;
-    let type_name = writer.spec().name.to_owned();
-    Ok(BuiltOutput { type_name, path: file.path().to_owned(), size: file.len()? })
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use diskwright::{
     ErrorKind,
-    cli::{self, BuildArgs, Cli, Format, InspectArgs, Verb},
+    cli::{self, BuildArgs, Cli, ConvertArgs, Format, InspectArgs, Verb},
     error, output,
     progress::{self, End, Watcher},
 };
@@ -44,6 +44,7 @@ fn run(cli: &Cli, watcher: &Arc<dyn Watcher>) -> Result<()> {
     output::clean_up_on_signals(move || farewell.end(&interrupted)).context("watching for signals")?;
     let Shown(text, result) = match &cli.verb {
         Verb::Build(arguments) => build(arguments, &**watcher)?,
+        Verb::Convert(arguments) => convert(arguments, &**watcher)?,
         Verb::Inspect(arguments) => inspect(arguments, &**watcher)?,
         Verb::Version { format } => version(*format)?,
         Verb::Completions { shell } => Shown(cli::completions(*shell), Value::Null),
@@ -57,8 +58,12 @@ fn build(arguments: &BuildArgs, watcher: &dyn Watcher) -> Result<Shown> {
         watcher.note(&notice);
     }
     let report = diskwright::build(&arguments.request(), watcher)?;
-    let paths = report.outputs.iter().map(|output| format!("{}\n", output.path.display()));
-    Ok(Shown(paths.collect(), serde_json::to_value(&report)?))
+    Ok(Shown(cli::paths(&report.outputs), serde_json::to_value(&report)?))
+}
+
+fn convert(arguments: &ConvertArgs, watcher: &dyn Watcher) -> Result<Shown> {
+    let report = diskwright::convert(&arguments.request(), watcher)?;
+    Ok(Shown(cli::paths(&report.outputs), serde_json::to_value(&report)?))
 }
 
 fn inspect(arguments: &InspectArgs, watcher: &dyn Watcher) -> Result<Shown> {

@@ -183,3 +183,16 @@ fn a_disk_of_absurd_size_is_an_error() {
     patch(&image, 40, &(1u64 << 40).to_be_bytes());
     assert!(error(&image).contains("past the end"), "{}", error(&image));
 }
+
+#[test]
+fn tables_that_are_shared_are_an_error() {
+    let scratch = TempDir::new().unwrap();
+    let image = scratch.path().join("image");
+    qemu(&["create", "-f", "qcow2", "-o", "preallocation=metadata", text(&image), "2G"]);
+    let mut entry = [0; 16];
+    let file = File::open(&image).unwrap();
+    FileExt::read_exact_at(&file, &mut entry, 3 * 64 * KIB).unwrap();
+    let first = entry[..8].to_vec();
+    patch(&image, 3 * 64 * KIB + 8, &first);
+    assert!(error(&image).contains("two L1 entries"), "{}", error(&image));
+}

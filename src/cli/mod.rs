@@ -14,12 +14,13 @@ use diskwright_formats::writer;
 
 use crate::{
     build::{BuildRequest, SizeWish},
+    convert::ConvertRequest,
     inspect::InspectRequest,
     progress::{Level, Style},
     source::{CacheChoice, Options},
 };
 
-pub use text::{Version, inspection, size};
+pub use text::{Version, inspection, paths, size};
 
 /// What is made when no type is named.
 const DEFAULT_TYPE: &str = "qcow2";
@@ -47,6 +48,8 @@ pub struct Cli {
 pub enum Verb {
     /// Make disks of an image (the verb when none is named)
     Build(Box<BuildArgs>),
+    /// Write a disk that exists, raw or qcow2, in other formats
+    Convert(ConvertArgs),
     /// Show what an image holds, as far as a disk is concerned
     Inspect(InspectArgs),
     /// Show the version, formats and filesystems of this program
@@ -179,6 +182,41 @@ pub struct BuildArgs {
     /// What people type out of habit.
     #[command(flatten)]
     pub dead: DeadArgs,
+}
+
+/// Arguments of `convert`.
+#[derive(Args, Debug)]
+pub struct ConvertArgs {
+    /// The disk: a raw or qcow2 file, or a block device
+    #[arg(value_name = "DISK", value_hint = ValueHint::FilePath)]
+    pub input: PathBuf,
+    /// What to write.
+    #[command(flatten)]
+    pub out: OutArgs,
+    /// Time of everything that needs one, in seconds since 1970 [default: 0]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "SOURCE_DATE_EPOCH",
+        hide_env_values = true,
+        allow_negative_numbers = true
+    )]
+    pub source_date_epoch: Option<i64>,
+}
+
+impl ConvertArgs {
+    /// What is asked of the library.
+    #[must_use]
+    pub fn request(&self) -> ConvertRequest {
+        ConvertRequest {
+            input: self.input.clone(),
+            types: self.out.types.clone(),
+            output: self.out.output.clone(),
+            chown: self.out.chown,
+            compression: self.out.compress,
+            source_date_epoch: self.source_date_epoch,
+        }
+    }
 }
 
 /// What is written, and where to.

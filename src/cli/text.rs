@@ -10,7 +10,7 @@ use diskwright_formats::{
 use serde::Serialize;
 
 use super::values::root_filesystems;
-use crate::inspect::Inspection;
+use crate::{inspect::Inspection, write::BuiltOutput};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -27,7 +27,8 @@ pub(super) fn overview() -> String {
     let mut text = String::from("Examples:\n");
     text += "  diskwright registry.example.com/os:latest\n";
     text += "  diskwright build --type qcow2,raw --output disks registry.example.com/os:latest\n";
-    text += "  diskwright inspect oci:os-layout:latest\n\n";
+    text += "  diskwright inspect oci:os-layout:latest\n";
+    text += "  diskwright convert -t vmdk,azure -o disks disk.qcow2\n\n";
     text += &formats();
     text += &filesystems();
     text + EXIT_CODES
@@ -63,7 +64,7 @@ pub(super) fn names() -> String {
 fn formats() -> String {
     let mut text = String::from("Types (--type), and the file each makes:\n");
     for spec in WRITERS.iter().map(|writer| writer.spec()) {
-        let _ = write!(text, "  {:<10} {:<20} {}", spec.name, spec.path, spec.about);
+        let _ = write!(text, "  {:<13} {:<26} {}", spec.name, spec.path, spec.about);
         if !spec.aliases.is_empty() {
             let _ = write!(text, " (also: {})", spec.aliases.join(", "));
         }
@@ -75,6 +76,15 @@ fn formats() -> String {
 fn filesystems() -> String {
     let names: Vec<_> = root_filesystems().collect();
     format!("Filesystems (--rootfs):\n  {}\n\n", names.join(", "))
+}
+
+/// The paths of what was made, each once, a line each.
+#[must_use]
+pub fn paths(outputs: &[BuiltOutput]) -> String {
+    let mut paths: Vec<_> = outputs.iter().map(|output| &output.path).collect();
+    let mut seen = std::collections::HashSet::new();
+    paths.retain(|path| seen.insert(*path));
+    paths.iter().map(|path| format!("{}\n", path.display())).collect()
 }
 
 /// `bytes` with a binary unit, three digits at least.

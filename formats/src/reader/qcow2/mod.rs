@@ -13,6 +13,7 @@ mod compressed;
 mod ondisk;
 
 use std::{
+    collections::HashSet,
     fs::File,
     io::{Seek, SeekFrom},
     sync::Arc,
@@ -105,12 +106,17 @@ impl Disk {
         let per_table = self.cluster() / 8;
         let cluster_count = self.size.div_ceil(self.cluster());
         let mut table = vec![U64::ZERO; per_table as usize];
+        // Tables are apart, so there are no more of them than the file has clusters.
+        let mut seen = HashSet::new();
         for (index, entry) in self.l1.iter().enumerate() {
             let offset = entry.get() & OFFSET_MASK;
             if offset == 0 {
                 continue;
             }
             self.check_offset("qcow2 L2 table", offset)?;
+            if !seen.insert(offset) {
+                return Err(damaged("qcow2 L2 table", format!("two L1 entries refer to byte {offset}")));
+            }
             check_span("qcow2 L2 table", offset, self.cluster(), self.len)?;
             ReadAt::read_exact_at(file, table.as_mut_bytes(), offset)
                 .map_err(Error::io("reading a qcow2 L2 table"))?;
@@ -149,10 +155,8 @@ fn read_header(file: &File, len: u64) -> Result<Header> {
         3 => header.header_length.get() as usize,
         other => return Err(damaged("qcow2 header", format!("version {other}, not 2 or 3"))),
     };
-    if have < Header::LENGTH_2
-        || header.version.get() == 3 && length < Header::LENGTH_3
-        || length > have.max(length)
-    {
+    let least = if header.version.get() == 2 { Header::LENGTH_2 } else { Header::LENGTH_3 };
+    if have < least || length < least {
         return Err(damaged("qcow2 header", "it is cut off"));
     }
     if let Some(beyond) = header.as_mut_bytes().get_mut(length..) {
