@@ -17,7 +17,9 @@ pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod source;
+pub mod verify;
 
 pub use build::{BuildReport, BuildRequest, BuiltOutput, SizeWish, build};
 pub use error::{ErrorKind, Hint};
 pub use inspect::{InspectRequest, Inspection, inspect};
+pub use verify::{VerifyReport, VerifyRequest, verify};

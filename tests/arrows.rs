@@ -15,14 +15,42 @@ use std::{
 /// A module (with everything below it, unless a longer row matches), and what it may use.
 /// `formats` alone means only the items in the root of that crate.
 const TABLE: &[(&str, &[&str])] = &[
-    ("main", &["cli", "progress", "output", "error", "build::build", "inspect::inspect"]),
-    ("lib", &["build", "inspect", "error"]),
-    ("cli", &["build", "inspect", "progress", "formats::filesystem", "formats::writer", "formats::units"]),
+    ("main", &["cli", "progress", "output", "error", "build::build", "inspect::inspect", "verify::verify"]),
+    ("lib", &["build", "inspect", "verify", "error"]),
+    (
+        "cli",
+        &[
+            "build",
+            "inspect",
+            "verify",
+            "progress",
+            "formats::filesystem",
+            "formats::writer",
+            "formats::units",
+        ],
+    ),
     ("error", &["blueprint::Error", "source::Hinted", "source::Kind", "formats::error"]),
     ("progress", &["formats::writer::Progress"]),
     ("output", &["error", "formats::writer::Output"]),
     ("build", STAGES),
     ("inspect", STAGES),
+    (
+        "verify",
+        &[
+            "deploy",
+            "error",
+            "progress",
+            "formats::data",
+            "formats::disk",
+            "formats::error",
+            "formats::filesystem",
+            "formats::partition",
+            "formats::reader",
+            "formats::sparse",
+            "formats::tree",
+            "formats::units",
+        ],
+    ),
     (
         "blueprint",
         &[

@@ -20,4 +20,4 @@ pub mod tree;
 pub mod units;
 pub mod writer;
 
-pub use error::{Error, Result};
+pub use error::{Error, Fault, Faults, Result};

@@ -17,9 +17,10 @@ use crate::{
     inspect::InspectRequest,
     progress::{Level, Style},
     source::{self, CacheChoice},
+    verify::VerifyRequest,
 };
 
-pub use text::{Version, inspection, size};
+pub use text::{Version, inspection, size, verification};
 
 /// What is made when no type is named.
 const DEFAULT_TYPE: &str = "qcow2";
@@ -49,6 +50,8 @@ pub enum Verb {
     Build(Box<BuildArgs>),
     /// Show what an image holds, as far as a disk is concerned
     Inspect(InspectArgs),
+    /// Read a disk back and say what is wrong with it
+    Verify(VerifyArgs),
     /// Show the version, formats and filesystems of this program
     Version {
         /// How to write it
@@ -160,6 +163,26 @@ impl InspectArgs {
     #[must_use]
     pub fn request(&self) -> InspectRequest {
         InspectRequest { reference: self.image.reference.clone(), source: self.image.options() }
+    }
+}
+
+/// Arguments of `verify`.
+#[derive(Args, Debug)]
+#[command(after_long_help = text::verify_notes())]
+pub struct VerifyArgs {
+    /// The disk, raw or qcow2; it is only read
+    #[arg(value_name = "DISK", value_hint = ValueHint::FilePath)]
+    pub disk: PathBuf,
+    /// How to write the report
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+impl VerifyArgs {
+    /// What is asked of the library.
+    #[must_use]
+    pub fn request(&self) -> VerifyRequest {
+        VerifyRequest { disk: self.disk.clone() }
     }
 }
 

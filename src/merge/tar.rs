@@ -217,7 +217,11 @@ impl Archive {
             }
             b'2' => {
                 ensure!(!link.is_empty(), "symbolic link to nothing");
-                ensure!(link.len() <= MAX_TARGET, "symbolic link of {} bytes, {MAX_TARGET} are possible", link.len());
+                ensure!(
+                    link.len() <= MAX_TARGET,
+                    "symbolic link of {} bytes, {MAX_TARGET} are possible",
+                    link.len()
+                );
                 Type::Symlink(link)
             }
             b'3' => Type::CharDevice(header.device(329)?, header.device(337)?),

@@ -223,7 +223,9 @@ pub(crate) fn differences(ours: &Listing, theirs: &Listing) -> Vec<String> {
     for (path, our) in ours {
         match theirs.get(path) {
             None => lines.push(format!("/{path}: only ours: {our:?}")),
-            Some(their) if their != our => lines.push(format!("/{path}:\n    ours   {our:?}\n    theirs {their:?}")),
+            Some(their) if their != our => {
+                lines.push(format!("/{path}:\n    ours   {our:?}\n    theirs {their:?}"))
+            }
             Some(_) => {}
         }
     }

@@ -86,7 +86,9 @@ fn gnu_tar_in_each_format() {
 #[test]
 fn global_pax_headers_and_deleted_times() {
     let sources = Sources::new();
-    for option in ["--pax-option=globexthdr.name=g,mtime=1234567890.5", "--pax-option=delete=mtime,exthdr.name=x"] {
+    for option in
+        ["--pax-option=globexthdr.name=g,mtime=1234567890.5", "--pax-option=delete=mtime,exthdr.name=x"]
+    {
         let mut command = Command::new("tar");
         command.args(["-c", "--format=pax", option, "-C"]).arg(&sources.plain);
         agrees("tar", command.arg("-f").arg(sources.tar()).arg("."));
@@ -97,11 +99,23 @@ fn global_pax_headers_and_deleted_times() {
 #[test]
 fn bsdtar_in_each_format() {
     let sources = Sources::new();
-    for (format, source, least) in
-        [("pax", &sources.plain, 39), ("gnutar", &sources.plain, 39), ("ustar", &sources.plain, 30), ("pax", &sources.xattrs, 39)]
-    {
+    for (format, source, least) in [
+        ("pax", &sources.plain, 39),
+        ("gnutar", &sources.plain, 39),
+        ("ustar", &sources.plain, 30),
+        ("pax", &sources.xattrs, 39),
+    ] {
         let mut command = Command::new("bsdtar");
-        command.args(["-c", "--numeric-owner", "--no-acls", "--no-fflags", "--xattrs", "--format", format, "-C"]);
+        command.args([
+            "-c",
+            "--numeric-owner",
+            "--no-acls",
+            "--no-fflags",
+            "--xattrs",
+            "--format",
+            format,
+            "-C",
+        ]);
         // As with GNU tar, ustar leaves out what it cannot hold.
         run("libarchive-tools", command.arg(source).arg("-f").arg(sources.tar()).arg("."));
         sources.judge(&format!("bsdtar, {format}"), least);
@@ -181,7 +195,10 @@ fn one_altered_byte_mode_or_attribute_is_seen() {
 fn a_damaged_header_is_an_error_that_names_its_place() {
     let sources = Sources::new();
     let mut command = Command::new("tar");
-    agrees("tar", command.args(["-c", "--format=gnu", "-C"]).arg(&sources.plain).arg("-f").arg(sources.tar()).arg("."));
+    agrees(
+        "tar",
+        command.args(["-c", "--format=gnu", "-C"]).arg(&sources.plain).arg("-f").arg(sources.tar()).arg("."),
+    );
     let mut tar = fs::read(sources.tar()).unwrap();
     tar[512 + 3] ^= 1;
     fs::write(sources.tar(), &tar).unwrap();

@@ -56,8 +56,16 @@ fn layers_as_umoci_unpacks_them() {
     let theirs = as_umoci(listing::of_directory(&bundle.join("rootfs")));
     let ours = as_umoci(merge(&read(&layers)));
     assert_same("umoci", &ours, &theirs);
-    assert_eq!(ours["new/again"].linked.as_deref(), Some("new/again"), "a hard link through a linked directory");
-    assert_eq!(ours["home/dotfile"].size, "must stay".len() as u64, "a whiteout went through a symbolic link");
+    assert_eq!(
+        ours["new/again"].linked.as_deref(),
+        Some("new/again"),
+        "a hard link through a linked directory"
+    );
+    assert_eq!(
+        ours["home/dotfile"].size,
+        "must stay".len() as u64,
+        "a whiteout went through a symbolic link"
+    );
 }
 
 #[test]

@@ -48,7 +48,14 @@ fn merge(layers: &[Vec<u8>]) -> Listing {
 /// What GNU tar makes of `tar` in `directory`, on top of what is there.
 fn extract(tar: &Path, directory: &Path, arguments: &[&str]) {
     let mut command = Command::new("tar");
-    command.args(["-x", "-p", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--delay-directory-restore"]);
+    command.args([
+        "-x",
+        "-p",
+        "--numeric-owner",
+        "--xattrs",
+        "--xattrs-include=*",
+        "--delay-directory-restore",
+    ]);
     command.args(["--warning=no-timestamp", "--warning=no-unknown-keyword", "--no-acls"]).args(arguments);
     agrees("tar", command.arg("-C").arg(directory).arg("-f").arg(tar));
 }

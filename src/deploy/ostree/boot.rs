@@ -36,7 +36,10 @@ pub struct BootEntry {
 }
 
 /// sha256 over kernel, initramfs and device trees, in this order.
-pub(super) fn checksum(tree: &Tree, kernel: &Kernel) -> Result<String> {
+///
+/// # Errors
+/// Reading them.
+pub fn checksum(tree: &Tree, kernel: &Kernel) -> Result<String> {
     let mut hash = Sha256::new();
     let single = [Some(kernel.vmlinuz), kernel.initramfs, kernel.devicetree];
     let mut files: Vec<NodeId> = single.into_iter().flatten().collect();

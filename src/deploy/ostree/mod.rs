@@ -24,7 +24,7 @@ use diskwright_formats::{
 use serde_json::{Value, json};
 
 use boot::Boot;
-pub use boot::BootEntry;
+pub use boot::{BootEntry, checksum as boot_checksum};
 use checksum::Checksum;
 use chunked::Base;
 use deployment::{Checkout, Deployment, Ostree, text_file};

@@ -146,6 +146,11 @@ impl Repo {
         self.hashed.get(&file).copied()
     }
 
+    /// Takes the checksum of a file or symbolic link from who has hashed it.
+    pub fn set_checksum(&mut self, file: NodeId, checksum: Checksum) {
+        self.hashed.insert(file, checksum);
+    }
+
     /// Makes a hashed file an object of the repository, whether or not a tree names it.
     ///
     /// # Errors
@@ -375,8 +380,11 @@ impl Repo {
     }
 }
 
-/// The checksum of a regular file or symbolic link.
-fn hash_file(node: &Node, buffer: &mut [u8], progress: &dyn Progress) -> anyhow::Result<Checksum> {
+/// The checksum of a regular file or symbolic link, read in pieces of the buffer's length.
+///
+/// # Errors
+/// The content's read error, and nodes of another type.
+pub fn hash_file(node: &Node, buffer: &mut [u8], progress: &dyn Progress) -> anyhow::Result<Checksum> {
     let Meta { uid, gid, xattrs, .. } = &node.meta;
     let xattrs = &visible_xattrs(xattrs);
     match &node.kind {

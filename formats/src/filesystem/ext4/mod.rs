@@ -25,10 +25,12 @@ mod inventory;
 mod journal;
 mod layout;
 mod ondisk;
+mod reader;
 mod resize_inode;
 mod superblock;
 mod xattr;
 
+pub use self::reader::read;
 use self::{
     geometry::{MAX_BLOCKS, MIN_BLOCKS},
     htree::Hasher,
