@@ -92,6 +92,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "formats::filesystem",
             "formats::error",
             "formats::units",
+            "formats::verity",
         ],
     ),
     (
@@ -114,6 +115,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("formats::data", &["formats::error", "formats::units"]),
     ("formats::tree", &["formats::data", "formats::sparse", "formats::error", "formats::units"]),
     ("formats::sparse", &["formats::data", "formats::error", "formats::units"]),
+    ("formats::verity", &["formats::sparse"]),
     (
         "formats::disk",
         &["formats::data", "formats::sparse", "formats::error", "formats::units", "formats::partition"],
@@ -142,8 +144,14 @@ const STAGES: &[&str] = &[
     "formats",
 ];
 
-const VALUES: &[&str] =
-    &["formats::data", "formats::sparse", "formats::tree", "formats::error", "formats::units"];
+const VALUES: &[&str] = &[
+    "formats::data",
+    "formats::sparse",
+    "formats::tree",
+    "formats::error",
+    "formats::units",
+    "formats::verity",
+];
 
 /// Folders whose children are strangers to each other, though they may use what the folder itself defines.
 const PLUGINS: &[&str] = &["formats::filesystem", "formats::partition", "formats::writer"];

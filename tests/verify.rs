@@ -248,7 +248,8 @@ impl Disk {
 
     fn sgdisk(&self) -> bool {
         let output = run("gdisk", Command::new("sgdisk").arg("-v").arg(self.path()));
-        String::from_utf8_lossy(&output.stdout).contains("No problems found")
+        let said = String::from_utf8_lossy(&output.stdout).to_lowercase();
+        said.contains("no problems found") && !said.contains("invalid") && !said.contains("caution")
     }
 
     /// The repository, copied out with owners and modes.

@@ -18,6 +18,7 @@ pub mod partition;
 pub mod sparse;
 pub mod tree;
 pub mod units;
+pub mod verity;
 pub mod writer;
 
 pub use error::{Error, Fault, Faults, Result};

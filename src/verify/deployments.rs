@@ -2,12 +2,13 @@
 //! has an origin, and the composefs image that its initramfs will mount.
 //!
 //! The commit is compared with the directories in step, so a commit that
-//! claims endless trees costs no more than what is on the disk. `/etc` and
-//! `/var` belong to the machine and are not compared.
+//! claims endless trees costs no more than what is on the disk. `/etc` belongs
+//! to the machine and is not compared; neither is the stateroot's `/var`.
 
 use std::collections::HashSet;
 
 use diskwright_formats::tree::{Children, Kind, Meta, Node, NodeId, Tree};
+use rayon::prelude::*;
 
 use super::{
     filesystems::read_small,
@@ -20,6 +21,7 @@ use crate::deploy::{
         checksum::Checksum,
         object::{Commit, DirMeta, DirTree, ObjectKind, TreeIds},
         repo::{Repo, hash_file},
+        verity,
     },
     rootfs::Rootfs,
     system::{composefs_mode, key_file_value},
@@ -50,10 +52,11 @@ pub(super) fn check(
     tree: &mut Tree,
     objects: &Objects,
     wrong: &HashSet<NodeId>,
-    volume: &str,
+    (volume, size): (&str, u64),
     findings: &mut Findings,
 ) -> Vec<Deployed> {
     let mut found = Vec::new();
+    let mut shared = Shared::default();
     let list = |tree: &Tree, path: &str| -> Vec<(String, NodeId)> {
         let children = tree.lookup(path).and_then(|node| tree.children(node));
         let children = children.into_iter().flatten();
@@ -66,7 +69,15 @@ pub(super) fn check(
                 continue;
             }
             let path = format!("{directory}/{name}");
-            let mut one = Check { tree, objects, wrong, place: format!("{volume}: /{path}"), findings };
+            let mut one = Check {
+                tree,
+                objects,
+                wrong,
+                place: format!("{volume}: /{path}"),
+                size,
+                shared: &mut shared,
+                findings,
+            };
             if let Some(deployment) = one.deployment(&path, &stateroot, &name, root) {
                 found.push(Deployed { described: deployment, root });
             }
@@ -78,11 +89,23 @@ pub(super) fn check(
     found
 }
 
+/// What all deployments share: work is bounded for all of them together.
+#[derive(Default)]
+struct Shared {
+    /// Bytes of holes hashed so far.
+    holes: u64,
+    digests: Option<cfs::Digests>,
+}
+
 struct Check<'a> {
     tree: &'a mut Tree,
     objects: &'a Objects,
     wrong: &'a HashSet<NodeId>,
     place: String,
+    /// Bytes of the volume: no object is larger.
+    size: u64,
+    /// What the deployments before came to.
+    shared: &'a mut Shared,
     findings: &'a mut Findings,
 }
 
@@ -174,13 +197,13 @@ impl Check<'_> {
             known.insert(name.as_bytes());
             let below = format!("{path}/{name}");
             match children.get(name.as_bytes()) {
-                Some(_) if below == "/etc" || below == "/var" => {}
+                Some(_) if below == "/etc" => {}
                 Some(&child) => self.directory(*ids, child, &below, depth + 1, repo),
                 None => self.error(&below, "missing, though the commit has it"),
             }
         }
         let is_root = path.is_empty();
-        let own: &[&[u8]] = if is_root { &[b"etc", b"var", IMAGE] } else { &[] };
+        let own: &[&[u8]] = if is_root { &[b"etc", IMAGE] } else { &[] };
         for name in children.keys().filter(|name| !known.contains(&***name) && !own.contains(&&***name)) {
             let place = format!("{}{path}/{}", self.place, name.escape_ascii());
             self.findings.warning(CHECK, place, "not in the commit");
@@ -218,6 +241,10 @@ impl Check<'_> {
         if budget != Some(found) {
             return self.error(path, format!("{found} bytes, not the object {checksum}"));
         }
+        self.shared.holes = self.shared.holes.saturating_add(hole_len(self.tree, node));
+        if self.shared.holes > self.size {
+            return self.error(path, "too much of it and of files before it are holes, not hashed");
+        }
         match hash_file(self.tree.node(node), &mut vec![0; 1 << 16], &()) {
             Ok(found) if found == checksum => {}
             Ok(found) => self.error(path, format!("is {found}, the commit has {checksum}")),
@@ -238,8 +265,16 @@ impl Check<'_> {
         let Some(found) = read_small(self.tree, image, IMAGE_MAX) else {
             return self.error(path, "cannot be read");
         };
+        if matches!(mode, "verity" | "signed") && !self.tree.node(image).meta.verity {
+            self.error(path, format!("without fs-verity, though prepare-root.conf says composefs '{mode}'"));
+        }
         let commit_root = self.commit_root(root, ids);
-        match cfs::image(self.tree, commit_root, repo, None) {
+        let has_digests = matches!(mode, "verity" | "signed");
+        if has_digests && self.shared.digests.is_none() {
+            self.shared.digests = Some(self.digests());
+        }
+        let digests = self.shared.digests.as_ref().filter(|_| has_digests);
+        match cfs::image(self.tree, commit_root, repo, digests) {
             Ok(expected) if expected == found => {}
             Ok(expected) => {
                 let at = expected.iter().zip(&found).position(|(a, b)| a != b);
@@ -249,6 +284,19 @@ impl Check<'_> {
             // Files that could not be compared were found before.
             Err(error) => self.error(path, format!("cannot be compared: {error:#}")),
         }
+    }
+
+    /// Digests of all objects that could be hashed.
+    fn digests(&self) -> cfs::Digests {
+        let files = self.objects.par_iter().filter(|((_, kind), _)| *kind == ObjectKind::File);
+        let digest =
+            |(&(checksum, _), &node): (&(Checksum, ObjectKind), &NodeId)| match &self.tree.node(node).kind {
+                Kind::File(content) if !content.is_empty() && content.len() <= self.size => {
+                    Some((checksum, verity::digest(content).ok()?))
+                }
+                _ => None,
+            };
+        files.filter_map(digest).collect()
     }
 
     /// The deployment's root with the commit's names only.
@@ -262,6 +310,13 @@ impl Check<'_> {
         let children: Children = children.into_iter().filter(|(name, _)| kept(name)).collect();
         let meta = Meta { immutable: false, ..self.tree.node(root).meta.clone() };
         self.tree.add(Node { meta, kind: Kind::Directory(children) })
+    }
+}
+
+fn hole_len(tree: &Tree, node: NodeId) -> u64 {
+    match &tree.node(node).kind {
+        Kind::File(content) => content.len() - content.data_len(),
+        _ => 0,
     }
 }
 

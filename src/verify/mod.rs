@@ -18,6 +18,7 @@ mod disk;
 mod filesystems;
 mod ostree;
 mod report;
+mod seals;
 
 use std::path::PathBuf;
 
@@ -45,6 +46,7 @@ pub fn verify(request: &VerifyRequest, progress: &dyn Progress) -> Result<Verify
     let mut volumes = Volumes::read(&disk.bytes, &mut findings);
     let partitions = volumes.list.iter().map(filesystems::Volume::described).collect();
     let checked = ostree::check(&mut volumes, progress, &mut findings);
+    seals::check(&volumes, progress, &mut findings);
     boot::check(&volumes, &checked.deployments, &mut findings);
     bootloader::check(&volumes, &mut findings);
     let mut report = VerifyReport {

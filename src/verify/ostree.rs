@@ -71,7 +71,10 @@ pub(super) fn check(volumes: &mut Volumes, progress: &dyn Progress, findings: &m
     let refs = repository.refs(findings);
     repository.reach(findings);
     let Repository { objects, place, .. } = repository;
-    let deployments = deployments::check(&mut contents.tree, &objects, &wrong, &place, findings);
+    let deployments = match wrong {
+        Some(wrong) => deployments::check(&mut contents.tree, &objects, &wrong, (&place, size), findings),
+        None => Vec::new(),
+    };
     Checked { objects: objects.len(), bytes, refs, deployments }
 }
 
@@ -87,9 +90,12 @@ impl<'a> Repository<'a> {
     fn read(tree: &'a Tree, place: String, findings: &mut Findings) -> Self {
         let root = Rootfs { tree, root: tree.lookup(REPO).unwrap_or(tree.root()) };
         let mut repository = Self { tree, root, objects: Objects::new(), place };
-        repository.config(findings);
+        let fsverity = repository.config(findings);
         for (directory, _) in root.list("objects") {
             repository.fan_out(directory, findings);
+        }
+        if fsverity {
+            repository.sealed(findings);
         }
         for (name, _) in root.list("state").iter().filter(|(name, _)| name.ends_with(b".commitpartial")) {
             let at = repository.at(&format!("state/{}", name.escape_ascii()));
@@ -102,11 +108,13 @@ impl<'a> Repository<'a> {
         format!("{}: /{REPO}/{path}", self.place)
     }
 
-    fn config(&self, findings: &mut Findings) {
+    /// Returns whether objects must have fs-verity.
+    fn config(&self, findings: &mut Findings) -> bool {
         let text = self.tree.lookup_from(self.root.root, "config");
         let text = text.and_then(|node| read_small(self.tree, node, TEXT_MAX));
         let Some(text) = text.and_then(|text| String::from_utf8(text).ok()) else {
-            return findings.error(CHECK, self.at("config"), "missing, or no text");
+            findings.error(CHECK, self.at("config"), "missing, or no text");
+            return false;
         };
         match key_file_value(&text, "core", "mode").as_deref() {
             Some("bare") => {}
@@ -118,6 +126,8 @@ impl<'a> Repository<'a> {
         if key_file_value(&text, "core", "repo_version").as_deref() != Some("1") {
             findings.error(CHECK, self.at("config"), "repo_version is not 1");
         }
+        let fsverity = key_file_value(&text, "ex-integrity", "fsverity");
+        fsverity.is_some_and(|value| matches!(value.as_str(), "true" | "yes" | "1"))
     }
 
     /// Objects whose checksums begin with the directory's name.
@@ -139,14 +149,31 @@ impl<'a> Repository<'a> {
         }
     }
 
+    /// Every regular file object has fs-verity.
+    fn sealed(&self, findings: &mut Findings) {
+        let is_file = |node: &NodeId| matches!(self.tree.node(*node).kind, Kind::File(_));
+        let files =
+            self.objects.iter().filter(|((_, kind), node)| *kind == ObjectKind::File && is_file(node));
+        let mut open: Vec<_> = files.filter(|(_, node)| !self.tree.node(**node).meta.verity).collect();
+        open.sort_unstable();
+        for (key, _) in open {
+            findings.error(CHECK, self.object_at(*key), "without fs-verity, which the configuration demands");
+        }
+    }
+
     fn object_at(&self, (checksum, kind): (Checksum, ObjectKind)) -> String {
         let name = checksum.to_string();
         self.at(&format!("objects/{}/{}.{}", &name[..2], &name[2..], kind.extension()))
     }
 
     /// Hashes all objects on all cores: the bytes read, and the objects that are not their names.
-    /// `size` of the volume bounds what holes may add.
-    fn hash(&self, size: u64, progress: &dyn Progress, findings: &mut Findings) -> (u64, HashSet<NodeId>) {
+    /// `size` of the volume bounds what holes may add; `None` past that.
+    fn hash(
+        &self,
+        size: u64,
+        progress: &dyn Progress,
+        findings: &mut Findings,
+    ) -> (u64, Option<HashSet<NodeId>>) {
         let mut objects: Vec<_> = self.objects.iter().map(|(&key, &node)| (key, node)).collect();
         objects.sort_unstable_by_key(|(key, _)| *key);
         let (bytes, holes) = objects.iter().fold((0_u64, 0_u64), |(bytes, holes), (_, node)| {
@@ -162,7 +189,7 @@ impl<'a> Repository<'a> {
         if holes > size {
             let at = self.at("objects");
             findings.error(CHECK, at, format!("{holes} bytes of holes in objects, which are not hashed"));
-            return (0, wrong);
+            return (0, None);
         }
         progress.begin("hashing objects", Some(bytes));
         let hashed: Vec<_> = objects
@@ -179,7 +206,7 @@ impl<'a> Repository<'a> {
                 wrong.insert(*node);
             }
         }
-        (bytes, wrong)
+        (bytes, Some(wrong))
     }
 
     fn hash_one(

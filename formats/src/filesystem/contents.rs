@@ -3,7 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Fault, tree::Tree};
+use crate::{
+    Fault,
+    sparse::Sparse,
+    tree::{NodeId, Tree},
+};
 
 /// A filesystem that was read.
 #[derive(Debug)]
@@ -16,6 +20,8 @@ pub struct Contents {
     pub label: String,
     /// Everything that could be read. Content points into the volume.
     pub tree: Tree,
+    /// What is stored of files with fs-verity, past their end too ([`super::ext4::is_sealed`] checks it).
+    pub sealed: BTreeMap<NodeId, Sparse>,
     /// What is wrong.
     pub faults: Vec<Fault>,
 }

@@ -60,6 +60,15 @@ pub fn checksum(tree: &Tree, kernel: &Kernel) -> Result<String> {
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Firmware checks no fs-verity, and bootloaders need not know it.
+fn without_verity(tree: &mut Tree, object: NodeId) -> NodeId {
+    let mut copy = tree.node(object).clone();
+    if !std::mem::take(&mut copy.meta.verity) {
+        return object;
+    }
+    tree.add(copy)
+}
+
 fn regular_files(tree: &Tree, directory: NodeId, found: &mut Vec<NodeId>) {
     for &child in tree.children(directory).into_iter().flat_map(|children| children.values()) {
         match tree.node(child).kind {
@@ -111,6 +120,7 @@ impl Boot<'_> {
         for (file, name) in &named {
             if let Some(file) = *file {
                 let object = repo.object(tree, file);
+                let object = without_verity(tree, object);
                 tree.link(directory, name.as_bytes(), object);
             }
         }

@@ -31,9 +31,11 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::{
+    cfs::Digests,
     checksum::Checksum,
     object::{Commit, DirMeta, DirTree, ObjectKind, TreeIds, Variant, file_header, visible_xattrs},
     refs::validate_ref,
+    verity,
 };
 
 const S_IFLNK: u32 = 0o120_000;
@@ -181,6 +183,7 @@ impl Repo {
         let mut node = tree.node(like).clone();
         node.meta.mtime = Time::default();
         node.meta.immutable = false;
+        node.meta.verity = self.config.fsverity && matches!(node.kind, Kind::File(_));
         node.meta.xattrs = visible_xattrs(&node.meta.xattrs);
         if matches!(node.kind, Kind::Symlink(_)) {
             node.meta.mode = SYMLINK_MODE;
@@ -189,6 +192,26 @@ impl Repo {
         *object = FileObject::Node(node);
         self.hashed.insert(node, checksum);
         Some(node)
+    }
+
+    /// The fs-verity digest of every object with content, computed on all cores; `None` where the
+    /// repository has no fs-verity. `progress` hears of the bytes read.
+    ///
+    /// # Errors
+    /// Reading content.
+    pub fn digests(&self, tree: &Tree, progress: &dyn Progress) -> anyhow::Result<Option<Digests>> {
+        if !self.config.fsverity {
+            return Ok(None);
+        }
+        let digest = |(&checksum, object): (&Checksum, &FileObject)| {
+            let (FileObject::Like(node) | FileObject::Node(node)) = *object;
+            let Kind::File(content) = &tree.node(node).kind else { return Ok(None) };
+            let digest = verity::digest(content).with_context(|| format!("hashing object {checksum}"))?;
+            progress.advance(content.len());
+            Ok(Some((checksum, digest)))
+        };
+        let digests: anyhow::Result<Vec<_>> = self.files.par_iter().map(digest).collect();
+        Ok(Some(digests?.into_iter().flatten().collect()))
     }
 
     /// Writes the objects of `dir` and all below it; files must have been hashed.
@@ -331,7 +354,10 @@ impl Repo {
     pub fn into_directory(mut self, tree: &mut Tree) -> anyhow::Result<NodeId> {
         let repo = directory(tree);
         let config = self.config.text().into_bytes();
-        link_file(tree, repo, "config", 0o644, config);
+        let config = tree.add_file(Meta::root(0o644), Sparse::from_bytes(config));
+        // The mark that every object has fs-verity.
+        tree.node_mut(config).meta.verity = self.config.fsverity;
+        tree.link(repo, *b"config", config);
         link_file(tree, repo, ".lock", 0o640, Vec::new());
         for path in ["extensions", "state", "tmp/cache", "refs/heads", "refs/mirrors", "refs/remotes"] {
             make_path(tree, repo, path).with_context(|| format!("making repo/{path}"))?;

@@ -28,9 +28,9 @@ mod ondisk;
 mod reader;
 mod resize_inode;
 mod superblock;
+mod verity;
 mod xattr;
 
-pub use self::reader::read;
 use self::{
     geometry::{MAX_BLOCKS, MIN_BLOCKS},
     htree::Hasher,
@@ -39,6 +39,7 @@ use self::{
     ondisk::BLOCK_BYTES,
     superblock::LABEL_MAX,
 };
+pub use self::{reader::read, verity::is_sealed};
 use crate::{
     Error, Result,
     filesystem::{Filesystem, Identity},

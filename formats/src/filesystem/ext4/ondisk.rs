@@ -225,6 +225,10 @@ pub(super) const INODE_INDEX: u32 = 0x1000;
 /// `i_flags`: `i_block` holds an extent tree.
 pub(super) const INODE_EXTENTS: u32 = 0x8_0000;
 
+/// `i_flags`: fs-verity.
+pub(super) const INODE_VERITY: u32 = 0x10_0000;
+/// `s_feature_ro_compat`: verity.
+pub(super) const RO_COMPAT_VERITY: u32 = 0x8000;
 /// `i_flags`: encrypted.
 pub(super) const INODE_ENCRYPTED: u32 = 0x800;
 /// `i_flags`: content lies in the inode.

@@ -5,6 +5,8 @@
 //! "FAT: General Overview of On-Disk Format" 1.03. Left out on purpose: times,
 //! which FAT keeps without a zone, and short names where a long one is.
 
+use std::collections::BTreeMap;
+
 use zerocopy::FromBytes;
 
 use super::ondisk::{
@@ -63,7 +65,14 @@ pub fn read(volume: &Data) -> Option<Contents> {
         }
     }
     let Reader { geometry: Geometry { uuid, label, .. }, faults, .. } = reader;
-    Some(Contents { filesystem: "vfat", uuid, label, tree, faults: faults.into_list() })
+    Some(Contents {
+        filesystem: "vfat",
+        uuid,
+        label,
+        tree,
+        sealed: BTreeMap::new(),
+        faults: faults.into_list(),
+    })
 }
 
 /// Where things are, in bytes.

@@ -2,14 +2,11 @@
 
 use zerocopy::FromBytes;
 
-use super::{
-    super::ondisk::{
-        EXTENT_MAGIC, EXTENT_MAX_BLOCKS, ExtentHeader, ExtentIndex, ExtentLeaf, INODE_ENCRYPTED,
-        INODE_EXTENTS, INODE_INLINE_DATA,
-    },
-    inode::Record,
-    superblock::Volume,
+use super::super::ondisk::{
+    EXTENT_MAGIC, EXTENT_MAX_BLOCKS, ExtentHeader, ExtentIndex, ExtentLeaf, INODE_ENCRYPTED, INODE_EXTENTS,
+    INODE_INLINE_DATA,
 };
+use super::{inode::Record, superblock::Volume};
 use crate::{
     sparse::Sparse,
     tree::{Children, Kind},
@@ -57,7 +54,13 @@ impl Volume {
     /// The content of a file, cut at its size.
     pub(super) fn content(&mut self, record: &Record, path: &str) -> Sparse {
         let extents = self.extents(record, path);
-        self.bytes_of(&extents, record.size(), path)
+        let content = self.bytes_of(&extents, record.size(), path);
+        if record.has_verity() {
+            let end = extents.last().map_or(0, |last| (last.block + last.len) * self.block);
+            let stored = self.bytes_of(&extents, end, path);
+            self.sealed.insert(record.number, stored);
+        }
+        content
     }
 
     /// The bytes of the blocks before `size`.

@@ -3,14 +3,11 @@
 
 use zerocopy::FromBytes;
 
-use super::{
-    super::{
-        checksum::Checksum,
-        ondisk::{DIRENT_CHECKSUM, DirEntry, INODE_INDEX},
-    },
-    inode::Record,
-    superblock::Volume,
+use super::super::{
+    checksum::Checksum,
+    ondisk::{DIRENT_CHECKSUM, DirEntry, INODE_INDEX},
 };
+use super::{inode::Record, superblock::Volume};
 
 /// A name, its inode, and the type it claims.
 pub(super) type Name = (Box<[u8]>, u32, u8);

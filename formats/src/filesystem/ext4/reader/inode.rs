@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use zerocopy::FromBytes;
 
-use super::{
-    super::{
-        checksum::Checksum,
-        ondisk::{INODE_BYTES, INODE_IMMUTABLE, Inode},
-    },
-    superblock::Volume,
+use super::super::{
+    checksum::Checksum,
+    ondisk::{INODE_BYTES, INODE_IMMUTABLE, INODE_VERITY, Inode},
 };
+use super::superblock::Volume;
 use crate::tree::{Meta, Time, Xattrs};
 
 /// Bytes of an inode that every ext4 has.
@@ -90,6 +88,10 @@ impl Record {
         self.mode() & 0o170_000 == 0o040_000
     }
 
+    pub(super) fn has_verity(&self) -> bool {
+        self.inode.flags.get() & INODE_VERITY != 0
+    }
+
     /// The type as names carry it.
     pub(super) fn file_type(&self) -> u8 {
         match self.mode() >> 12 {
@@ -114,6 +116,7 @@ impl Record {
             mtime: self.mtime(),
             xattrs,
             immutable: inode.flags.get() & INODE_IMMUTABLE != 0,
+            verity: self.has_verity(),
         }
     }
 

@@ -41,9 +41,18 @@ pub fn read(volume: &Data) -> Option<Contents> {
         reader.walk();
         reader.check_links();
     }
-    let Reader { volume, tree, .. } = reader;
-    let Volume { uuid, label, faults, .. } = volume;
-    Some(Contents { filesystem: "ext4", uuid: uuid.to_string(), label, tree, faults: faults.into_list() })
+    let Reader { volume, tree, nodes, .. } = reader;
+    let Volume { uuid, label, faults, sealed, .. } = volume;
+    let sealed = sealed.into_iter().filter_map(|(inode, stored)| Some((nodes.get(&inode)?.node, stored)));
+    let sealed = sealed.collect();
+    Some(Contents {
+        filesystem: "ext4",
+        uuid: uuid.to_string(),
+        label,
+        tree,
+        sealed,
+        faults: faults.into_list(),
+    })
 }
 
 /// A directory found; paths are made of these only for messages.

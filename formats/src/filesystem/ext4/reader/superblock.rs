@@ -1,5 +1,7 @@
 //! The superblock and the group descriptors: where inode tables are.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 use zerocopy::FromBytes;
 
@@ -10,7 +12,7 @@ use super::super::{
         RO_COMPAT_METADATA_CSUM, STATE_CLEAN, STATE_ERRORS, SUPER_MAGIC, SUPERBLOCK_OFFSET, Superblock,
     },
 };
-use crate::{Faults, data::Data, filesystem::Claims};
+use crate::{Faults, data::Data, filesystem::Claims, sparse::Sparse};
 
 /// Where the seed of checksums is in the superblock, with [`INCOMPAT_CSUM_SEED`].
 const CHECKSUM_SEED_AT: usize = 0x270;
@@ -38,6 +40,8 @@ pub(super) struct Volume {
     pub(super) seed: Option<Checksum>,
     pub(super) claims: Claims,
     pub(super) faults: Faults,
+    /// By inode: what is stored of a file with fs-verity, past its end too.
+    pub(super) sealed: HashMap<u32, Sparse>,
     pub(super) uuid: Uuid,
     pub(super) label: String,
     /// Whether the numbers make sense.
@@ -68,6 +72,7 @@ impl Volume {
             seed: seed(&superblock, &raw, &uuid),
             claims: Claims::default(),
             faults: Faults::default(),
+            sealed: HashMap::new(),
             uuid,
             label: String::from_utf8_lossy(label).into_owned(),
             readable: false,

@@ -8,15 +8,12 @@ use std::{
 
 use zerocopy::FromBytes;
 
-use super::{
-    super::{
-        checksum::Checksum,
-        ondisk::{XATTR_MAGIC, XattrEntry, XattrHeader},
-        xattr::{acl_shown, full_name},
-    },
-    inode::Record,
-    superblock::Volume,
+use super::super::{
+    checksum::Checksum,
+    ondisk::{XATTR_MAGIC, XattrEntry, XattrHeader},
+    xattr::{acl_shown, full_name},
 };
+use super::{inode::Record, superblock::Volume};
 use crate::tree::Xattrs;
 
 /// Where an inode's attributes begin, without the bytes of `extra_isize`.
