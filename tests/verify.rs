@@ -102,6 +102,43 @@ fn tables_superblocks_and_the_esp_are_looked_at() {
 }
 
 #[test]
+fn seals_of_fs_verity_are_looked_at() {
+    let disk = Disk::build_with("verity");
+    assert_eq!(disk.verify().findings, []);
+    assert!(disk.e2fsck(ROOT) && disk.e2fsck(BOOT) && disk.ostree_fsck());
+    let object = disk.object_of("usr/share/demo/content");
+    let blocks = disk.debugfs(ROOT, &format!("blocks /{object}"));
+    let last: u64 = blocks.split_whitespace().last().unwrap().parse().unwrap();
+    let descriptor = disk.partitions[ROOT].offset + last * 4096;
+    disk.byte_case(descriptor + 16, &[&object, "fs-verity tree or descriptor"]);
+    disk.byte_case(descriptor - 4096, &[&object, "fs-verity tree or descriptor"]);
+    let flags = format!("sif /{object} flags 0x80000");
+    disk.debugfs_case(ROOT, &flags, &[&object, "without fs-verity"]);
+    let cfs = disk.first("ostree/deploy/default/deploy", "/.ostree.cfs");
+    let flags = format!("sif /{cfs} flags 0x80000");
+    disk.debugfs_case(ROOT, &flags, &[".ostree.cfs", "without fs-verity"]);
+    disk.flip_file(ROOT, &cfs, "sealed composefs image", &[".ostree.cfs", "not the image of its commit"]);
+    let sealed =
+        |partition, path: &str| disk.debugfs(partition, &format!("stat /{path}")).contains("Flags: 0x180000");
+    assert!(sealed(ROOT, "ostree/repo/config") && sealed(ROOT, &object) && sealed(ROOT, &cfs));
+    assert!(
+        !sealed(BOOT, &disk.boot_file("vmlinuz-"))
+            && !sealed(ROOT, &cfs.replace(".ostree.cfs", "etc/passwd"))
+    );
+}
+
+#[test]
+fn signed_commits_cannot_be_made() {
+    let dir = tempfile::tempdir().unwrap();
+    image(dir.path(), "signed");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
+    command.args(["build", "--no-cache", "--output"]).arg(dir.path());
+    let output = run("diskwright", command.arg(format!("oci:{}", dir.path().display())));
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("composefs 'signed'"), "{output:?}");
+}
+
+#[test]
 fn hostile_disks_end_with_findings() {
     let disk = Disk::build();
     let file = disk.open();
@@ -143,9 +180,14 @@ fn errors_exit_with_3_and_json_names_them() {
 
 impl Disk {
     fn build() -> Self {
+        Self::build_with("true")
+    }
+
+    /// With that for `[composefs] enabled`.
+    fn build_with(composefs: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let layout = dir.path().join("layout");
-        image(&layout);
+        image(&layout, composefs);
         let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
         command.args(["build", "--no-cache", "--type", "raw", "--size", "fit", "--source-date-epoch", "1"]);
         command.args(["--target-imgref", "registry.example.com/os:1", "--output"]).arg(dir.path());
@@ -361,7 +403,8 @@ impl Disk {
 }
 
 /// A layout of one image that can be deployed.
-fn image(layout: &Path) {
+fn image(layout: &Path, composefs: &str) {
+    let prepare_root = format!("[composefs]\nenabled = {composefs}\n");
     let shim = program("\\grubx64.efi".encode_utf16().flat_map(u16::to_le_bytes).collect());
     let grub = program(b"/EFI/debian\0blscfg\0".to_vec());
     let content = "what a file holds\n".repeat(3000);
@@ -371,11 +414,12 @@ fn image(layout: &Path) {
         ("etc/shadow", b"root:!:1::::::\n"),
         ("usr/lib/os-release", b"ID=debian\nPRETTY_NAME=Test\n"),
         ("usr/lib/tmpfiles.d/x.conf", b"d /var/x\n"),
-        ("usr/lib/ostree/prepare-root.conf", b"[composefs]\nenabled = true\n"),
+        ("usr/lib/ostree/prepare-root.conf", prepare_root.as_bytes()),
         ("usr/lib/modules/6.1/vmlinuz", b"a kernel, more or less"),
         ("usr/lib/modules/6.1/initramfs.img", b"what a kernel starts"),
         ("usr/lib/shim/shimx64.efi.signed", &shim),
         ("usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", &grub),
+        ("var/lib/state", b"content that a commit has in /var"),
         ("usr/share/demo/content", content.as_bytes()),
         ("usr/share/demo/empty", b""),
         ("usr/share/demo/deep/er/file", b"deep"),
