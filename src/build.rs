@@ -1,11 +1,16 @@
 //! The build: what is asked ([`BuildRequest`]), what comes of it
 //! ([`BuildReport`]), and [`build`], the only place where the stages meet.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use diskwright_formats::{
-    disk::assemble,
+    data::Data,
+    disk::assemble_with_boot_code,
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
     writer::{self, Compression, FormatWriter, Options},
@@ -30,6 +35,8 @@ use crate::{
 
 /// What is built when no type is named.
 const DEFAULT_TYPE: &str = "qcow2";
+/// Longest blueprint in bytes; it may hold files.
+const BLUEPRINT_MAX: u64 = 16 << 20;
 /// Bytes per sector of the disk.
 const SECTOR_SIZE: u32 = 512;
 
@@ -135,6 +142,9 @@ impl Asked {
                 anyhow!("--rootfs {name}: no such filesystem can be written").context(ErrorKind::Usage)
             );
         }
+        if let Some(name) = &request.source.target_arch {
+            source::architecture(name).context("--target-arch").context(ErrorKind::Usage)?;
+        }
         let (blueprint, blueprint_text) = match &request.blueprint {
             Some(path) => read_blueprint(path)?,
             None => (Blueprint::default(), String::new()),
@@ -156,7 +166,7 @@ impl Asked {
 }
 
 pub(crate) fn parse_reference(text: &str) -> Result<Reference> {
-    text.parse().map_err(|error: Hinted| with_source_marks(error.into())).context(ErrorKind::Usage)
+    text.parse().map_err(|error: Hinted| with_hint(error.into())).context(ErrorKind::Usage)
 }
 
 fn writers(types: &[String]) -> Result<Vec<&'static dyn FormatWriter>> {
@@ -173,11 +183,21 @@ fn writers(types: &[String]) -> Result<Vec<&'static dyn FormatWriter>> {
 
 fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
     let name = path.display().to_string();
-    let text =
-        if name == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    let text = if name == "-" {
+        read_text(std::io::stdin())
+    } else {
+        File::open(path).map_err(Into::into).and_then(read_text)
+    };
     let text = text.with_context(|| format!("reading blueprint {name}")).context(ErrorKind::Input)?;
     let blueprint = Blueprint::from_yaml(&text, &name).context(ErrorKind::Input)?;
     Ok((blueprint, text))
+}
+
+fn read_text(source: impl Read) -> Result<String> {
+    let mut text = String::new();
+    source.take(BLUEPRINT_MAX + 1).read_to_string(&mut text)?;
+    ensure!(text.len() as u64 <= BLUEPRINT_MAX, "more than {BLUEPRINT_MAX} bytes are no blueprint");
+    Ok(text)
 }
 
 /// The image with its layers merged.
@@ -187,23 +207,31 @@ pub(crate) fn fetch_and_merge(
     progress: &dyn Progress,
 ) -> Result<(OciImage, Merged)> {
     progress.begin("reading the image", None);
-    let image = source::open(reference, options, progress).map_err(with_source_marks)?;
+    let image =
+        source::open(reference, options, progress).map_err(|error| with_source_marks(error, reference))?;
     progress.begin("merging layers", None);
     let merged = merge::merge(&image.layers).context(ErrorKind::Input)?;
     Ok((image, merged))
 }
 
-/// What the source stage says of an error, in the form the rest of the crate knows.
-fn with_source_marks(error: anyhow::Error) -> anyhow::Error {
-    let Some(hinted) = Hinted::find(&error) else { return error.context(ErrorKind::Input) };
-    let kind = match hinted.kind() {
-        Kind::Reference => ErrorKind::Usage,
-        Kind::NotFound | Kind::Unauthorized | Kind::Network => ErrorKind::Network,
-        Kind::Space => ErrorKind::Output,
+/// What the source stage says of an error, in the form the rest of the crate knows. What is not in a
+/// directory or a file is no fault of a network.
+fn with_source_marks(error: anyhow::Error, reference: &Reference) -> anyhow::Error {
+    let kind = match Hinted::find(&error).map(Hinted::kind) {
+        Some(Kind::Reference) => ErrorKind::Usage,
+        Some(Kind::NotFound) if !matches!(reference, Reference::Registry(_)) => ErrorKind::Input,
+        Some(Kind::NotFound | Kind::Unauthorized | Kind::Network) => ErrorKind::Network,
+        Some(Kind::Space) => ErrorKind::Output,
         _ => ErrorKind::Input,
     };
-    let hint = Hint(hinted.hint().to_owned());
-    error.context(hint).context(kind)
+    with_hint(error).context(kind)
+}
+
+fn with_hint(error: anyhow::Error) -> anyhow::Error {
+    match Hinted::find(&error).map(|hinted| Hint(hinted.hint().to_owned())) {
+        Some(hint) => error.context(hint),
+        None => error,
+    }
 }
 
 pub(crate) fn image_config(image: &OciImage) -> Result<ImageConfig> {
@@ -251,15 +279,22 @@ fn lay_out(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Sparse> {
     let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
     let layout = plan::plan(&wishes, asked.size, asked.size_multiple(), SECTOR_SIZE, ids.uuid("disk"))
         .context(ErrorKind::Usage)?;
-    let mut placed = Vec::new();
+    let (mut placed, mut boot_code) = (Vec::new(), None);
     for (index, (volume, partition)) in volumes.iter().zip(&layout.partitions).enumerate() {
         if let Some(content) = &volume.content {
             let identity = identity(volume, content, ids, partition.offset);
             let filesystem = filesystem(content)?.mkfs(&content.tree, &identity, partition.size);
             placed.push((index, filesystem.with_context(|| format!("making filesystem '{}'", volume.name))?));
         }
+        if let Some(core) = &volume.core_image {
+            let lba = partition.offset / u64::from(SECTOR_SIZE);
+            let mut space = Sparse::new(partition.size);
+            space.insert(0, Data::from_bytes(core.placed(lba)))?;
+            placed.push((index, space));
+            boot_code = Some(core.boot_code(lba));
+        }
     }
-    Ok(assemble(&layout, &placed)?)
+    Ok(assemble_with_boot_code(&layout, &placed, boot_code.as_ref())?)
 }
 
 fn wish(volume: &Volume, ids: &Ids) -> Result<Wish> {

@@ -94,12 +94,32 @@ impl fmt::Display for Hint {
 #[must_use]
 pub fn chain(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
-    for text in error.chain().map(ToString::to_string).filter(|text| !is_mark(text)) {
+    for text in
+        error.chain().map(ToString::to_string).filter(|text| !is_mark(text)).map(|text| printable(&text))
+    {
         if !parts.last().is_some_and(|before| before.ends_with(&text)) {
             parts.push(text);
         }
     }
     parts.join(": ")
+}
+
+/// `text` with control characters escaped, but for line breaks and tabs: names of an image may hold
+/// what a terminal obeys.
+fn printable(text: &str) -> String {
+    let obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let escape = |c: char| if obeyed(c) { c.escape_default().collect() } else { String::from(c) };
+    let cut = cut(text);
+    if cut.contains(obeyed) { cut.chars().map(escape).collect() } else { cut }
+}
+
+/// What fits a message; messages of parsers may hold all of what they could not parse.
+fn cut(text: &str) -> String {
+    const LONGEST: usize = 1500;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The hints of an error, outermost first.

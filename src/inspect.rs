@@ -9,11 +9,8 @@ use serde::Serialize;
 use crate::{
     build::{fetch_and_merge, image_config, parse_reference},
     deploy::{
-        arch::Arch,
-        bootloader, content_bytes,
-        install_config::InstallConfig,
-        rootfs::Rootfs,
-        system::{self, OsRelease},
+        arch::Arch, bootloader, content_bytes, install_config::InstallConfig, rootfs::Rootfs, selinux,
+        system::OsRelease,
     },
     progress::Progress,
     source::{self, Layer},
@@ -43,8 +40,10 @@ pub struct Inspection {
     pub kernels: Vec<Kernel>,
     /// Bootloaders found, in the order in which a build prefers them.
     pub bootloaders: Vec<Bootloader>,
-    /// `SELINUX=` of /etc/selinux/config ("enforcing"); `None` without a policy.
+    /// `SELINUX=` of /etc/selinux/config ("enforcing"); `None` without one.
     pub selinux: Option<String>,
+    /// The policy it names ("targeted").
+    pub selinux_type: Option<String>,
     /// Filesystem that the image's install configuration names for root.
     pub default_filesystem: Option<String>,
     /// /usr/lib/ostree/prepare-root.conf, verbatim.
@@ -103,6 +102,7 @@ pub fn inspect(request: &InspectRequest, progress: &dyn Progress) -> Result<Insp
     let rootfs = Rootfs { tree: &merged.tree, root: merged.tree.root() };
     let arch = Arch::from_oci(config.architecture());
     let install = InstallConfig::read(&rootfs, arch.as_ref().map_or("", |arch| arch.rust()))?;
+    let selinux = selinux::Config::read(&rootfs)?;
     Ok(Inspection {
         reference: image.reference.clone(),
         manifest_digest: image.manifest_digest.clone(),
@@ -110,7 +110,8 @@ pub fn inspect(request: &InspectRequest, progress: &dyn Progress) -> Result<Insp
         os: OsRelease::read(&rootfs)?.get("PRETTY_NAME").map(str::to_owned),
         kernels: kernels(&rootfs),
         bootloaders: arch.map(|arch| bootloaders(&rootfs, arch)).unwrap_or_default(),
-        selinux: system::selinux_mode(&rootfs)?,
+        selinux: selinux.as_ref().and_then(|config| config.mode.clone()),
+        selinux_type: selinux.map(|config| config.policy_type),
         default_filesystem: install.root_filesystem().map(str::to_owned),
         prepare_root: rootfs.read_text("usr/lib/ostree/prepare-root.conf")?,
         labels: config.labels,
@@ -142,5 +143,9 @@ fn kernels(rootfs: &Rootfs<'_>) -> Vec<Kernel> {
 
 fn bootloaders(rootfs: &Rootfs<'_>, arch: Arch) -> Vec<Bootloader> {
     let places = bootloader::places(rootfs, arch).into_iter();
-    places.map(|place| Bootloader { name: place.name().to_owned(), path: place.path().to_owned() }).collect()
+    let uefi =
+        places.map(|place| Bootloader { name: place.name().to_owned(), path: place.path().to_owned() });
+    let bios = bootloader::bios::Bios::find(rootfs, arch);
+    let bios = bios.map(|bios| Bootloader { name: "GRUB for BIOS".to_owned(), path: bios.place.to_owned() });
+    uefi.chain(bios).collect()
 }

@@ -11,6 +11,8 @@ use uuid::Uuid;
 pub const DEFAULT_DISK: u64 = 10 * GIB;
 /// Partitions begin and end at multiples of this.
 const ALIGNMENT: u64 = MIB;
+/// No volume or free space is larger: far past every filesystem, and its sums are still numbers.
+const LARGEST: u64 = 1 << 62;
 /// Sectors that the backup partition table takes at the end.
 const BACKUP_SECTORS: u64 = 33;
 
@@ -58,12 +60,17 @@ pub fn plan(wishes: &[Wish], size: DiskSize, multiple: u64, sector_size: u32, uu
         at += round_up(wish.size, ALIGNMENT);
     }
     let tail = round_up(BACKUP_SECTORS * u64::from(sector_size), ALIGNMENT);
+    let sizes = multiple.max(u64::from(sector_size));
     let multiple = multiple.max(ALIGNMENT);
-    let with = |bytes: u64| round_up(at + round_up(bytes, ALIGNMENT) + tail, multiple);
+    ensure!(last.comfortable.max(last.size) <= LARGEST, "a disk for {} bytes is too large", last.comfortable);
+    let with = |bytes: u64| round_up(at + round_up(bytes.min(LARGEST), ALIGNMENT) + tail, multiple);
     let size = match size {
         DiskSize::Default => with(last.comfortable).max(round_up(DEFAULT_DISK, multiple)),
         DiskSize::Absolute(bytes) => bytes,
-        DiskSize::PlusFree(bytes) => with(last.size.saturating_add(bytes)),
+        DiskSize::PlusFree(bytes) => {
+            ensure!(bytes <= LARGEST, "a disk with {bytes} free bytes is too large");
+            with(last.size + bytes)
+        }
         DiskSize::Fit => with(last.size),
     };
     let needed = with(last.size);
@@ -72,10 +79,7 @@ pub fn plan(wishes: &[Wish], size: DiskSize, multiple: u64, sector_size: u32, uu
         "a disk of {size} bytes is too small: the content needs {needed} ({:.1} GiB)",
         needed as f64 / GIB as f64
     );
-    ensure!(
-        size % multiple.min(u64::from(sector_size)) == 0 && size % u64::from(sector_size) == 0,
-        "a disk of {size} bytes is not a multiple of its {sector_size}-byte sectors"
-    );
+    ensure!(size % sizes == 0, "a disk of {size} bytes is not a multiple of {sizes} bytes");
     let end = round_down(size - BACKUP_SECTORS * u64::from(sector_size), ALIGNMENT);
     partitions.push(place(last, at, end - at));
     Ok(Layout { size, sector_size, uuid, partitions })

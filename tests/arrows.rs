@@ -24,6 +24,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "inspect",
             "verify",
             "progress",
+            "source::Options",
+            "source::CacheChoice",
             "formats::filesystem",
             "formats::writer",
             "formats::units",
@@ -63,7 +65,7 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("source", &["error", "progress"]),
-    ("ids", &[]),
+    ("ids", &["formats::tree::Time"]),
     (
         "merge",
         &[
@@ -73,6 +75,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "progress",
             "formats::tree",
             "formats::data",
+            "formats::sparse",
             "formats::error",
         ],
     ),
@@ -81,8 +84,9 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "blueprint",
             "ids",
-            "source::ImageConfig",
-            "source::config",
+            // derived layers go over a chunked base by the rules of layers
+            "merge::Merged",
+            "merge::overlay",
             "error",
             "progress",
             "formats::sparse",

@@ -44,7 +44,19 @@ pub struct Partition {
 /// As [`gpt::table`]; [`Error::Unsupported`] for a volume of another size than
 /// its partition, or without one; [`Error::Overlap`] for two volumes in one partition.
 pub fn assemble(layout: &Layout, volumes: &[(usize, Sparse)]) -> Result<Sparse> {
-    let mut disk = gpt::table(layout, None)?;
+    assemble_with_boot_code(layout, volumes, None)
+}
+
+/// As [`assemble`], with code for a BIOS in the master boot record.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn assemble_with_boot_code(
+    layout: &Layout,
+    volumes: &[(usize, Sparse)],
+    boot_code: Option<&[u8; gpt::BOOT_CODE_BYTES]>,
+) -> Result<Sparse> {
+    let mut disk = gpt::table(layout, boot_code)?;
     let mut placed = BTreeMap::new();
     for (index, volume) in volumes {
         let Some(partition) = layout.partitions.get(*index) else {

@@ -246,10 +246,11 @@ impl Tree {
         let node = self.node(id);
         let kind = match &node.kind {
             Kind::Directory(children) => {
-                let copy = |(name, &child): (&Box<[u8]>, &NodeId)| {
-                    (name.clone(), self.copy_into(tree, child, copies))
-                };
-                Kind::Directory(children.iter().map(copy).collect())
+                let mut names = Children::new();
+                for (name, &child) in children {
+                    names.insert(name.clone(), self.copy_into(tree, child, copies));
+                }
+                Kind::Directory(names)
             }
             other => other.clone(),
         };

@@ -15,6 +15,9 @@ use super::{
     schema,
 };
 
+/// Characters of the line that are shown, half of them at most before the fault.
+const SHOWN: usize = 160;
+
 /// Why a blueprint was refused. Displays the complete explanation, over several lines.
 #[derive(Debug)]
 pub struct Error(Box<Explained>);
@@ -26,6 +29,8 @@ struct Explained {
     message: String,
     span: Option<Span>,
     line: String,
+    /// Characters of the line that are not shown.
+    skipped: usize,
     hint: Option<String>,
 }
 
@@ -47,7 +52,7 @@ impl std::error::Error for Error {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Explained { file_name, field, message, span, line, hint } = &*self.0;
+        let Explained { file_name, field, message, span, line, skipped, hint } = &*self.0;
         write!(f, "{file_name}:")?;
         if let Some(span) = span {
             write!(f, "{}:{}:", span.line, span.column)?;
@@ -64,7 +69,7 @@ impl fmt::Display for Error {
                 "",
                 span.line,
                 "",
-                carets(line, *span)
+                carets(line, *span, *skipped)
             )?;
         }
         match hint {
@@ -75,9 +80,10 @@ impl fmt::Display for Error {
 }
 
 /// The marks below `line`; tabs stay tabs so that the marks stand where the text does.
-fn carets(line: &str, span: Span) -> String {
-    let before = line.chars().take(span.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' });
-    let left = line.chars().count().saturating_sub(span.column - 1).max(1);
+fn carets(line: &str, span: Span, skipped: usize) -> String {
+    let start = (span.column - 1).saturating_sub(skipped);
+    let before = line.chars().take(start).map(|c| if c == '\t' { '\t' } else { ' ' });
+    let left = line.chars().count().saturating_sub(start).max(1);
     before.chain(std::iter::repeat_n('^', span.width.min(left))).collect()
 }
 
@@ -176,13 +182,16 @@ impl Fault {
         let line = self.span.and_then(|span| text.lines().nth(span.line - 1)).unwrap_or_default();
         let line =
             self.span.map_or_else(String::new, |span| discreet(line, span, self.mark, is_secret(&path)));
-        let line = line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
+        let skipped = self.span.map_or(0, |span| span.column.saturating_sub(SHOWN / 2));
+        let line = line.chars().skip(skipped).take(SHOWN);
+        let line = line.map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
         Error(Box::new(Explained {
             file_name: file_name.to_owned(),
             field: Path(&path).to_string(),
             message: self.message.into(),
             span: self.span,
             line,
+            skipped,
             hint: self.hint.map(Into::into),
         }))
     }

@@ -16,7 +16,7 @@ use crate::{
     build::{BuildRequest, SizeWish},
     inspect::InspectRequest,
     progress::{Level, Style},
-    source::{self, CacheChoice},
+    source::{CacheChoice, Options},
     verify::VerifyRequest,
 };
 
@@ -131,8 +131,8 @@ pub struct ImageArgs {
 }
 
 impl ImageArgs {
-    fn options(&self) -> source::Options {
-        source::Options {
+    fn options(&self) -> Options {
+        Options {
             target_arch: self.target_arch.clone(),
             tls_verify: self.tls_verify,
             cache: match &self.cache {

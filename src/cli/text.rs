@@ -155,7 +155,7 @@ pub fn inspection(found: &Inspection) -> String {
     for bootloader in &found.bootloaders {
         facts.add("bootloader", &format!("{} ({})", bootloader.name, bootloader.path));
     }
-    facts.add("selinux", found.selinux.as_deref().unwrap_or("no policy"));
+    facts.add("selinux", &selinux(found));
     facts.add("filesystem", found.default_filesystem.as_deref().unwrap_or("none declared"));
     facts.add("layers", &layers(found));
     for line in found.prepare_root.iter().flat_map(|text| text.lines()) {
@@ -194,6 +194,11 @@ pub fn verification(report: &VerifyReport) -> String {
     let counts = format!("{} errors, {} warnings", report.errors, report.warnings);
     facts.add("result", if report.findings.is_empty() { "clean" } else { &counts });
     facts.0
+}
+
+fn selinux(found: &Inspection) -> String {
+    let mode = found.selinux.as_deref().unwrap_or("no mode");
+    found.selinux_type.as_ref().map_or("no policy".into(), |policy| format!("{policy}, {mode}"))
 }
 
 fn layers(found: &Inspection) -> String {

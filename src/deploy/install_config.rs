@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
 use super::rootfs::Rootfs;
@@ -162,7 +162,14 @@ fn files(rootfs: &Rootfs<'_>, directories: &[&str], below: &str) -> Vec<String> 
 
 fn parse<T: serde::de::DeserializeOwned>(rootfs: &Rootfs<'_>, path: &str) -> Result<T> {
     let text = rootfs.read_text(path)?.with_context(|| format!("/{path} of the image is not a file"))?;
-    toml::from_str(&text).with_context(|| format!("parsing /{path} of the image"))
+    toml::from_str(&text).map_err(|error| {
+        let number =
+            error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count());
+        let line = number.and_then(|number| Some((number + 1, text.lines().nth(number)?)));
+        let place = line
+            .map(|(number, line)| format!("line {number}: {}: ", line.chars().take(80).collect::<String>()));
+        anyhow!("parsing /{path} of the image: {}{}", place.unwrap_or_default(), error.message())
+    })
 }
 
 fn matches(architectures: Option<&[String]>, arch: &str) -> bool {

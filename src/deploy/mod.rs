@@ -9,6 +9,7 @@ pub mod install_config;
 mod kargs;
 pub mod ostree;
 pub mod rootfs;
+pub mod selinux;
 pub mod system;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -20,7 +21,7 @@ use uuid::{Uuid, uuid};
 
 use crate::{blueprint::Blueprint, error::Hint, ids::Ids, merge::Merged, progress::Progress};
 use arch::Arch;
-use bootloader::{Bootloader, Facts};
+use bootloader::{Bootloader, Facts, bios::core_image::CoreImage};
 use image::ImageConfig;
 use install_config::InstallConfig;
 use kargs::KernelArguments;
@@ -44,6 +45,8 @@ const ESP_SIZE: u64 = 501 * MIB;
 const BOOT_SIZE: u64 = GIB;
 /// A root volume has at least this.
 const ROOT_SIZE: u64 = 2 * GIB;
+/// The filesystem of /boot: libostree needs symbolic links in it.
+const BOOT_FILESYSTEM: &str = "ext4";
 /// The root filesystem when neither user nor image names one.
 const DEFAULT_FILESYSTEM: &str = "ext4";
 
@@ -75,6 +78,8 @@ pub struct Volume {
     pub partition_uuid: Uuid,
     /// What it holds; `None` leaves the partition empty.
     pub content: Option<Content>,
+    /// GRUB for BIOS, in place of a filesystem.
+    pub core_image: Option<CoreImage>,
     /// Bytes it has at least.
     pub size: u64,
     /// Bytes it should have where nothing else is asked.
@@ -105,6 +110,9 @@ pub fn deploy(
 ) -> Result<Vec<Volume>> {
     let system = System::examine(image, &merged.tree, wishes)?;
     progress.note(&format!("bootloader: {}", system.bootloader.describe()));
+    if let Some(text) = system.bootloader.describe_bios() {
+        progress.note(&format!("bootloader: {text}"));
+    }
     if !system.target.is_registry() {
         let target = system.target.image_reference();
         progress.note(&format!(
@@ -124,18 +132,19 @@ pub fn deploy(
     let imported =
         ostree::import(&mut merged, image, &system.target, config, system.all_paths, ids, progress)?;
     let mut tree = merged.tree;
+    let kernel = Kernel::find(&Rootfs { tree: &tree, root: imported.root })?;
     let sysroot = Sysroot {
         image,
         target: &system.target,
         stateroot: system.install.stateroot.as_deref().unwrap_or("default"),
-        kernel: &system.kernel,
+        kernel: &kernel,
         title: system.os.title(),
         arguments: &arguments,
         fstab: Some(&fstab),
         ids,
         progress,
     };
-    let LaidDown { root, boot, entry } =
+    let LaidDown { root, boot, entry, policy } =
         sysroot.lay_down(&mut tree, imported, |tree, deployment, etc, var| {
             customize::apply(
                 tree,
@@ -146,13 +155,27 @@ pub fn deploy(
             )
         })?;
     let skip_boot_uuid = system.install.bootupd.skip_boot_uuid.unwrap_or(false);
-    let facts =
-        Facts { boot_uuid: uuids.boot, separate_boot: true, entry: &entry, time: ids.time(), skip_boot_uuid };
-    system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
+    let facts = Facts {
+        boot_uuid: uuids.boot,
+        boot_filesystem: BOOT_FILESYSTEM,
+        separate_boot: true,
+        entry: &entry,
+        time: ids.time(),
+        skip_boot_uuid,
+    };
+    let core_image = system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
     let esp = system.bootloader.esp(&mut tree, image_root, &facts);
-    let trees = [tree.extract(esp), tree.extract(boot)];
+    let mut trees = [tree.extract(esp), tree.extract(boot)];
     tree.set_root(root);
-    Ok(volumes(trees, tree, &uuids, ids, content_bytes))
+    if let Some(policy) = policy {
+        policy.label_root(&mut tree, ids.time());
+        policy.label_boot(&mut trees[1], ids.time());
+    }
+    let mut volumes = volumes(trees, tree, &uuids, ids, content_bytes);
+    if wishes.arch == Arch::X86_64 {
+        volumes.insert(0, bios_boot(core_image, ids));
+    }
+    Ok(volumes)
 }
 
 /// UUIDs of the filesystems.
@@ -182,7 +205,6 @@ impl Uuids {
 /// What the image brings, read before anything is laid down.
 struct System {
     os: OsRelease,
-    kernel: Kernel,
     install: InstallConfig,
     bootloader: Bootloader,
     target: Target,
@@ -210,11 +232,12 @@ impl System {
             );
         }
         let target = Target::parse(wishes.target, install.enforce_container_sigpolicy.unwrap_or(false))?;
-        let kernel = Kernel::find(&rootfs)?;
+        // Refused here, before anything is hashed; the one to boot is the commit's.
+        Kernel::find(&rootfs)?;
         let bootloader = Bootloader::find(&rootfs, arch, &os)?;
         let composefs = system::composefs_mode(&rootfs)?;
         let (all_paths, verity) = (composefs != "no", composefs == "verity");
-        Ok(Self { os, kernel, install, bootloader, target, all_paths, verity })
+        Ok(Self { os, install, bootloader, target, all_paths, verity })
     }
 
     fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<String> {
@@ -257,11 +280,6 @@ fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
                 .to_owned(),
         ));
     }
-    if let Some(policy) = system::selinux_policy(rootfs)? {
-        bail!(
-            "the image has an enabled SELinux policy (/{policy}); labels cannot be written yet, and a disk without them would not boot"
-        );
-    }
     let mode = system::composefs_mode(rootfs)?;
     ensure!(
         mode != "signed",
@@ -279,27 +297,39 @@ fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of all regular files below the root, each name counted.
+/// Bytes of all regular files below the root, each name counted, holes not.
 #[must_use]
 pub fn content_bytes(tree: &Tree) -> u64 {
     let size = |(_, id): (Vec<u8>, NodeId)| match &tree.node(id).kind {
-        Kind::File(content) => content.len(),
+        Kind::File(content) => content.data_len(),
         _ => 0,
     };
-    tree.walk().map(size).sum()
+    tree.walk().map(size).fold(0, u64::saturating_add)
+}
+
+/// Where BIOS finds GRUB; without one it is room for it.
+fn bios_boot(core_image: Option<CoreImage>, ids: &Ids) -> Volume {
+    Volume {
+        name: "BIOS-BOOT",
+        type_uuid: BIOS_BOOT_TYPE,
+        partition_uuid: ids.uuid("partition BIOS-BOOT"),
+        content: None,
+        core_image,
+        size: MIB,
+        comfortable: MIB,
+    }
 }
 
 fn volumes([esp, boot]: [Tree; 2], root: Tree, uuids: &Uuids, ids: &Ids, content_bytes: u64) -> Vec<Volume> {
     let content = |tree, filesystem, uuid| Some(Content { tree, filesystem, uuid });
     let volume = |name: &'static str, type_uuid, content, size, comfortable| {
         let partition_uuid = ids.uuid(&format!("partition {name}"));
-        Volume { name, type_uuid, partition_uuid, content, size, comfortable }
+        Volume { name, type_uuid, partition_uuid, content, core_image: None, size, comfortable }
     };
-    let comfortable = ROOT_SIZE.max(2 * content_bytes);
+    let comfortable = ROOT_SIZE.max(content_bytes.saturating_mul(2));
     vec![
-        volume("BIOS-BOOT", BIOS_BOOT_TYPE, None, MIB, MIB),
         volume("EFI-SYSTEM", ESP_TYPE, content(esp, "vfat", uuids.esp), ESP_SIZE, ESP_SIZE),
-        volume("boot", XBOOTLDR_TYPE, content(boot, "ext4", uuids.boot), BOOT_SIZE, BOOT_SIZE),
+        volume("boot", XBOOTLDR_TYPE, content(boot, BOOT_FILESYSTEM, uuids.boot), BOOT_SIZE, BOOT_SIZE),
         volume("root", LINUX_TYPE, content(root, "ext4", uuids.root), 0, comfortable),
     ]
 }

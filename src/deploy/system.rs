@@ -1,8 +1,8 @@
-//! What is bootable in a merged tree: kernel, initramfs, os-release, SELinux
-//! policy, prepare-root configuration. Read once, used by the deployment and
-//! by `inspect`.
+//! What is bootable in a merged tree: kernel, initramfs, os-release,
+//! prepare-root configuration. Read once, used by the deployment and by
+//! `inspect`.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use diskwright_formats::tree::{Kind, NodeId};
 
 use super::rootfs::Rootfs;
@@ -49,6 +49,15 @@ impl Kernel {
             String::from_utf8_lossy(found[0].0),
             String::from_utf8_lossy(name)
         );
+        let version = std::str::from_utf8(name)
+            .ok()
+            .filter(|name| !name.contains(|c: char| c.is_control() || c == ' '));
+        let version = version.with_context(|| {
+            format!(
+                "no kernel version: the directory {MODULES}/{} is not named by one word",
+                name.escape_ascii()
+            )
+        })?;
         let file = |name: &str| {
             let child = rootfs.tree.child(directory, name.as_bytes());
             child.filter(|&id| matches!(rootfs.tree.node(id).kind, Kind::File(_)))
@@ -59,7 +68,7 @@ impl Kernel {
             bail!("{MODULES}/{}/vmlinuz is not a regular file", String::from_utf8_lossy(name));
         };
         Ok(Self {
-            version: String::from_utf8_lossy(name).into_owned(),
+            version: version.to_owned(),
             vmlinuz,
             initramfs: file("initramfs.img").or_else(|| file("initramfs")),
             hmac: file(".vmlinuz.hmac"),
@@ -89,7 +98,9 @@ impl OsRelease {
         Ok(Self::default())
     }
 
-    fn parse(text: &str) -> Self {
+    /// The assignments of `text`, quotes removed.
+    #[must_use]
+    pub(super) fn parse(text: &str) -> Self {
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
         let pairs = lines.filter_map(|line| line.split_once('='));
         let fields = pairs.map(|(key, value)| (key.to_owned(), unquote(value))).collect();
@@ -122,35 +133,6 @@ fn unquote(value: &str) -> String {
         out.extend(if c == '\\' { chars.next() } else { Some(c) });
     }
     out
-}
-
-/// Where SELinux is configured in an image.
-fn selinux_base(rootfs: &Rootfs<'_>) -> &'static str {
-    if rootfs.is_directory("etc/selinux") { "etc/selinux" } else { "usr/etc/selinux" }
-}
-
-/// `SELINUX=` of the configuration, if there is one.
-///
-/// # Errors
-/// A configuration that is not text.
-pub fn selinux_mode(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
-    let text = rootfs.read_text(&format!("{}/config", selinux_base(rootfs)))?;
-    Ok(text.and_then(|text| OsRelease::parse(&text).get("SELINUX").map(str::to_owned)))
-}
-
-/// The directory of an enabled SELinux policy ("etc/selinux/targeted"), if the image has one.
-///
-/// # Errors
-/// A configuration that is not text.
-pub fn selinux_policy(rootfs: &Rootfs<'_>) -> Result<Option<String>> {
-    let base = selinux_base(rootfs);
-    let Some(text) = rootfs.read_text(&format!("{base}/config"))? else { return Ok(None) };
-    let config = OsRelease::parse(&text);
-    let enabled = matches!(config.get("SELINUX"), Some("enforcing" | "permissive"));
-    let policy = format!("{base}/{}", config.get("SELINUXTYPE").unwrap_or("targeted"));
-    let has_policy =
-        rootfs.list(&format!("{policy}/policy")).iter().any(|(name, _)| name.starts_with(b"policy."));
-    Ok((enabled && has_policy).then_some(policy))
 }
 
 /// `[composefs] enabled` of `ostree/prepare-root.conf`: `/usr/lib`, then `/etc` over it.

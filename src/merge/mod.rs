@@ -17,12 +17,14 @@ use diskwright_formats::{
 };
 
 use crate::source::Layer;
-use tar::{Archive, Entry, Type};
+use tar::{Archive, Entry, Type, shown};
 
 /// In front of the name of what a layer removes.
 pub const WHITEOUT_PREFIX: &[u8] = b".wh.";
 /// Marks a directory whose lower content is gone.
 pub const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
+/// How names of extended attributes begin (xattr(7)).
+const NAMESPACES: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system."];
 /// Symbolic links followed on the way to a parent before the layer is called hostile.
 const MAX_LINKS: usize = 40;
 /// Deepest directory; later stages walk trees recursively.
@@ -71,7 +73,7 @@ impl Merged {
         let mut builder = Builder::new(&mut self.tree);
         let mut archive = Archive::new(tar);
         while let Some(entry) = archive.next()? {
-            let path = String::from_utf8_lossy(&entry.path).into_owned();
+            let path = shown(&entry.path);
             builder.add(entry).with_context(|| format!("adding '{path}'"))?;
         }
         let layer = builder.root;
@@ -100,6 +102,16 @@ impl<'a> Builder<'a> {
     }
 
     fn add(&mut self, entry: Entry) -> Result<()> {
+        for name in entry.xattrs.keys() {
+            let known = NAMESPACES
+                .iter()
+                .any(|namespace| name.len() > namespace.len() && name.starts_with(namespace));
+            ensure!(
+                known,
+                "extended attribute '{}': Linux has user, trusted, security and system only",
+                shown(name)
+            );
+        }
         let meta = self.meta(&entry);
         let parts = components(&entry.path)?;
         let Some((name, parents)) = parts.split_last() else {
@@ -158,7 +170,7 @@ impl<'a> Builder<'a> {
                 Kind::Directory(_) => way.enter(child),
                 _ if whiteout => return Ok(None),
                 Kind::Symlink(target) => way.follow(target)?,
-                _ => bail!("'{}' on the way is not a directory", String::from_utf8_lossy(&part)),
+                _ => bail!("'{}' on the way is not a directory", shown(&part)),
             }
         }
         Ok(Some(way.here()))
@@ -177,8 +189,8 @@ impl<'a> Builder<'a> {
 
     /// A second name for a file of this layer, or else of the layers below.
     fn hardlink(&mut self, parent: NodeId, name: &[u8], target: &[u8]) -> Result<()> {
-        let shown = String::from_utf8_lossy(target);
-        let parts = components(target)?;
+        let shown = shown(target);
+        let parts = components(target).with_context(|| format!("hard link to '{shown}'"))?;
         let found = match self.find(self.root, &parts)? {
             Some(found) => Some(found),
             None => self.find(self.tree.root(), &parts)?,

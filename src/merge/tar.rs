@@ -33,6 +33,10 @@ const MAX_MAP: usize = 4 << 20;
 const MAX_FILE: u64 = 16 << 40;
 /// Longest target of a symbolic link on Linux.
 const MAX_TARGET: usize = 4095;
+/// Bytes of all records of global headers: each member copies them.
+const MAX_GLOBAL_BYTES: u64 = 64 << 10;
+/// Bytes of holes in all members of a layer: every one of them is hashed later.
+const MAX_HOLES: u64 = 1 << 40;
 /// How much is read at once when headers lie close together.
 const WINDOW: u64 = 128 << 10;
 
@@ -70,6 +74,8 @@ pub(super) struct Archive {
     window: Vec<u8>,
     window_start: u64,
     global: Records,
+    /// Bytes of holes so far.
+    holes: u64,
 }
 
 /// What the extension headers before a member said.
@@ -84,7 +90,7 @@ struct Extensions {
 
 impl Archive {
     pub(super) fn new(data: Data) -> Self {
-        Self { data, at: 0, window: Vec::new(), window_start: 0, global: Records::new() }
+        Self { data, at: 0, window: Vec::new(), window_start: 0, global: Records::new(), holes: 0 }
     }
 
     /// The next member, `None` at the end-of-archive blocks or the end of the data.
@@ -164,6 +170,11 @@ impl Archive {
                 let text = self.small_content(header.size()?)?;
                 parse_pax(&text, &mut self.global, &mut Vec::new())?;
                 ensure!(self.global.len() <= MAX_GLOBAL, "more than {MAX_GLOBAL} records in global headers");
+                let len: usize = self.global.iter().map(|(key, value)| key.len() + value.len()).sum();
+                ensure!(
+                    len as u64 <= MAX_GLOBAL_BYTES,
+                    "global pax records of {len} bytes, {MAX_GLOBAL_BYTES} are allowed"
+                );
             }
             b'L' => extensions.name = Some(until_nul(&self.small_content(header.size()?)?).to_vec()),
             b'K' => extensions.link = Some(until_nul(&self.small_content(header.size()?)?).to_vec()),
@@ -187,7 +198,7 @@ impl Archive {
         ensure!(!path.contains(&0) && !link.contains(&0), "name with a NUL byte");
         let kind = self
             .kind(header, &extensions, &path, link)
-            .with_context(|| format!("member '{}'", String::from_utf8_lossy(&path)))?;
+            .with_context(|| format!("member '{}'", shown(&path)))?;
         Ok(Entry {
             mode: (header.number(100, 8)? & 0o7777) as u16,
             uid: pax_number(pax, "uid")?.map_or_else(|| header.id(108), id)?,
@@ -209,8 +220,14 @@ impl Archive {
         };
         Ok(match header.typeflag() {
             b'0' | 0 | b'7' if path.ends_with(b"/") => Type::Directory,
-            b'0' | 0 | b'7' => Type::File(self.file(ext, size)?),
-            b'S' => Type::File(self.old_sparse(header, size)?),
+            b'0' | 0 | b'7' => {
+                let file = self.file(ext, size)?;
+                self.count_holes(file)?
+            }
+            b'S' => {
+                let file = self.old_sparse(header, size)?;
+                self.count_holes(file)?
+            }
             b'1' => {
                 self.content(if ext.pax.contains_key(&b"size"[..]) { size } else { 0 })?;
                 Type::Hardlink(link)
@@ -232,6 +249,18 @@ impl Archive {
         })
     }
 
+    /// The file, unless the layer's holes are past all reason.
+    fn count_holes(&mut self, file: Sparse) -> Result<Type> {
+        let holes = file.len() - file.data_len();
+        self.holes = self.holes.saturating_add(holes);
+        ensure!(
+            self.holes <= MAX_HOLES,
+            "sparse file of {} bytes: holes of a layer may have {MAX_HOLES} bytes in all",
+            file.len()
+        );
+        Ok(Type::File(file))
+    }
+
     /// A regular member: plain, or sparse in one of the three pax ways.
     fn file(&mut self, ext: &Extensions, size: u64) -> Result<Sparse> {
         let pax = &ext.pax;
@@ -240,18 +269,15 @@ impl Archive {
             let real = pax_number(pax, "GNU.sparse.realsize")?.context("sparse member without real size")?;
             let content = self.content(size)?;
             let (map, used) = sparse_map_1_0(&content)?;
-            return sparse_file(real, &map, content.slice(used, size - used));
+            return sparse_file(real, &map, &content.slice(used, size - used));
         }
         let map = match pax.get(&b"GNU.sparse.map"[..]) {
-            Some(text) => text
-                .split(|&byte| byte == b',')
-                .map(|number| decimal(number))
-                .collect::<Result<Vec<u64>>>()?,
+            Some(text) => text.split(|&byte| byte == b',').map(decimal).collect::<Result<Vec<u64>>>()?,
             None => ext.sparse.clone(),
         };
         let content = self.content(size)?;
         match pax_number(pax, "GNU.sparse.size")? {
-            Some(real) => sparse_file(real, &map, content),
+            Some(real) => sparse_file(real, &map, &content),
             None => Ok(Sparse::from_data(content)),
         }
     }
@@ -279,7 +305,7 @@ impl Archive {
             (start, count, more) = (0, 21, 504);
         }
         let content = self.content(size)?;
-        sparse_file(real, &map, content)
+        sparse_file(real, &map, &content)
     }
 }
 
@@ -343,6 +369,16 @@ impl Header {
         let stored = self.number(148, 8)?;
         Ok(stored == unsigned || stored == signed)
     }
+}
+
+/// A name for use in a message: as text, cut in the middle.
+pub(super) fn shown(name: &[u8]) -> String {
+    const HALF: usize = 120;
+    if name.len() <= 2 * HALF {
+        return String::from_utf8_lossy(name).into_owned();
+    }
+    let (start, end) = (&name[..HALF], &name[name.len() - HALF..]);
+    format!("{}...{}", String::from_utf8_lossy(start), String::from_utf8_lossy(end))
 }
 
 fn until_nul(bytes: &[u8]) -> &[u8] {
@@ -442,14 +478,14 @@ fn sparse_map_1_0(content: &Data) -> Result<(Vec<u64>, u64)> {
 }
 
 /// A file of `real` bytes whose data lies packed in `content` as `map` (offset, length, ...) says.
-fn sparse_file(real: u64, map: &[u64], content: Data) -> Result<Sparse> {
-    ensure!(map.len() % 2 == 0, "sparse map with an odd count of numbers");
+fn sparse_file(real: u64, map: &[u64], content: &Data) -> Result<Sparse> {
+    ensure!(map.len().is_multiple_of(2), "sparse map with an odd count of numbers");
     ensure!(real <= MAX_FILE, "sparse member of {real} bytes, {MAX_FILE} are possible");
     let mut file = Sparse::new(real);
     let (mut used, mut end) = (0, 0);
     for pair in map.chunks_exact(2) {
         let (offset, len) = (pair[0], pair[1]);
-        ensure!(offset >= end, "sparse map is not in ascending order");
+        ensure!(offset >= end, "sparse map goes back from byte {end} to byte {offset}");
         end = offset.saturating_add(len);
         ensure!(len <= content.len() - used, "sparse map asks for more than there is");
         file.insert(offset, content.slice(used, len)).context("laying out sparse member")?;
@@ -483,5 +519,22 @@ mod tests {
         for text in [&b"9 a=b\n"[..], b"x a=b\n", b"6 ab\n", b"6 a=bb", b"2 a"] {
             assert!(parse_pax(text, &mut Records::new(), &mut Vec::new()).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn sparse_maps_ascend_and_files_have_a_size_that_can_be() {
+        let content = Data::from_bytes(vec![1; 20]);
+        assert_eq!(sparse_file(100, &[0, 10, 50, 10], &content).unwrap().data_len(), 20);
+        assert!(sparse_file(100, &[50, 10, 0, 10], &content).is_err());
+        assert!(sparse_file(100, &[0, 10, 5, 10], &content).is_err());
+        assert!(sparse_file(MAX_FILE + 1, &[0, 10], &content).is_err());
+        assert!(sparse_map_1_0(&Data::from_bytes(vec![b'1'; 2048])).is_err());
+    }
+
+    #[test]
+    fn attributes_without_a_name_are_refused() {
+        let mut records = Records::new();
+        records.insert(XATTR_PREFIX.to_vec(), b"x".to_vec());
+        assert!(xattrs(&records).is_err());
     }
 }

@@ -150,6 +150,15 @@ pub struct Resolved {
     pub layers: Vec<(Descriptor, Compression)>,
 }
 
+/// Checks that `bytes` are a manifest or an index, as far as can be told without what they name.
+/// `media_type` is what led here, if something did.
+///
+/// # Errors
+/// What the document lacks, or has and should not.
+pub fn check_manifest(bytes: &[u8], media_type: Option<&str>) -> Result<()> {
+    manifest::parse(bytes, media_type).map(drop)
+}
+
 /// Finds an image and reads its manifest and config, but no layer.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ commit=$(ostree admin status | sed -n 's/^\* default \([0-9a-f]*\)\.0.*/\1/p')
 section commit; echo "$commit"
 section origin; cat "/sysroot/ostree/deploy/default/deploy/$commit.0.origin"
 section manifest-digest; ostree show --print-metadata-key=ostree.manifest-digest "$commit"
-section fsck; if ostree fsck > /run/fsck 2>&1; then echo clean; else tail -n 5 /run/fsck; fi
+section fsck; if log=$(ostree fsck 2>&1); then echo clean; else tail -n 5 <<< "$log"; fi
 
 section root; findmnt -no SOURCE,FSTYPE /
 section read-only; touch /usr/mark
@@ -26,11 +26,10 @@ ssh -i /run/key -o BatchMode=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR d
 section files; stat -c '%n %a %U:%G %s' /etc/demo.conf /etc/demo.d/secret; cat /etc/demo.conf
 
 section esp
-mkdir /run/esp
-mount -o ro "$(lsblk -rnpo NAME,PARTTYPE | sed -n 's/ c12a7328.*//p')" /run/esp
-findmnt -no FSTYPE /run/esp
-(cd /run/esp && find . -type f | sort && find . -type f -exec cat {} + | wc -c)
-umount /run/esp
+esp=$(lsblk -rnpo NAME,PARTTYPE | sed -n 's/ c12a7328.*//p')
+findmnt "$esp" > /dev/null || mount -o ro "$esp" /mnt
+findmnt -no FSTYPE "$esp"
+(cd "$(findmnt -no TARGET "$esp")" && find . -type f | sort && find . -type f -exec cat {} + | wc -c)
 
 section grow
 root=$(findmnt -nvo SOURCE /sysroot)

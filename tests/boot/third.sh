@@ -4,4 +4,4 @@ section failed; systemctl --failed --no-legend --plain
 section status; ostree admin status
 section changed; ls /usr/share/changed
 section kept; cat /etc/mark /var/lib/boot-test/mark
-section fsck; if ostree fsck > /run/fsck 2>&1; then echo clean; else tail -n 5 /run/fsck; fi
+section fsck; if log=$(ostree fsck 2>&1); then echo clean; else tail -n 5 <<< "$log"; fi

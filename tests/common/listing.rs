@@ -1,6 +1,8 @@
 //! Everything that can be known of a tree, from a [`Tree`] or from a directory
 //! of the host, in one form, so that the two can be compared.
 
+#![allow(dead_code, reason = "each test program uses its part of this")]
+
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
@@ -224,7 +226,7 @@ pub(crate) fn differences(ours: &Listing, theirs: &Listing) -> Vec<String> {
         match theirs.get(path) {
             None => lines.push(format!("/{path}: only ours: {our:?}")),
             Some(their) if their != our => {
-                lines.push(format!("/{path}:\n    ours   {our:?}\n    theirs {their:?}"))
+                lines.push(format!("/{path}:\n    ours   {our:?}\n    theirs {their:?}"));
             }
             Some(_) => {}
         }

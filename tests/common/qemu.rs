@@ -14,6 +14,8 @@
 //! The machine is emulated, which works anywhere; a boot takes about a minute.
 //! `DISKWRIGHT_TEST_ACCEL=kvm` asks for hardware instead.
 
+#![allow(dead_code, reason = "no test uses all of it")]
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,8 +25,10 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-const FIRMWARE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-const FIRMWARE_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+/// Code and fresh variables of UEFI firmware.
+const UEFI: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
+/// The same with Microsoft's keys enrolled, so that Secure Boot is on.
+const SECURE_UEFI: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.ms.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"];
 const RUNNER: &str = include_str!("run-script.service");
 const WANTED: &str = "[Unit]\nWants=run-script.service\n";
 const PROLOGUE: &str = include_str!("prologue.sh");
@@ -36,7 +40,7 @@ const DEAD_ENDS: [&str; 4] = ["Kernel panic", "emergency mode", "emergency shell
 pub(crate) struct Machine {
     disk: PathBuf,
     credentials: Vec<(String, String)>,
-    uefi: bool,
+    firmware: Option<[&'static str; 2]>,
 }
 
 /// What came out of a machine that powered itself off.
@@ -52,12 +56,18 @@ pub(crate) struct Report {
 impl Machine {
     /// A machine with `disk` (qcow2) as its only drive. The disk is written to: give an overlay.
     pub(crate) fn new(disk: &Path) -> Self {
-        Self { disk: disk.into(), credentials: Vec::new(), uefi: false }
+        Self { disk: disk.into(), credentials: Vec::new(), firmware: None }
     }
 
     /// Starts through UEFI, with fresh variables, instead of a BIOS.
     pub(crate) fn uefi(mut self) -> Self {
-        self.uefi = true;
+        self.firmware = Some(UEFI);
+        self
+    }
+
+    /// Starts through UEFI with Secure Boot on.
+    pub(crate) fn secure_boot(mut self) -> Self {
+        self.firmware = Some(SECURE_UEFI);
         self
     }
 
@@ -127,12 +137,15 @@ impl Machine {
         for (name, value) in &self.credentials {
             command.arg("-smbios").arg(format!("type=11,value=io.systemd.credential.binary:{name}={value}"));
         }
-        if self.uefi {
+        if let Some([code, fresh]) = self.firmware {
             let variables = scratch.join("variables");
-            fs::copy(FIRMWARE_VARIABLES, &variables).expect("UEFI firmware is installed (package ovmf)");
+            fs::copy(fresh, &variables).expect("UEFI firmware is installed (package ovmf)");
+            if self.firmware == Some(SECURE_UEFI) {
+                command.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
+            }
             command
                 .arg("-drive")
-                .arg(format!("if=pflash,format=raw,readonly=on,file={FIRMWARE}"))
+                .arg(format!("if=pflash,format=raw,readonly=on,file={code}"))
                 .arg("-drive")
                 .arg(format!("if=pflash,format=raw,file={}", variables.display()));
         }

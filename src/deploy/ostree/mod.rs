@@ -1,7 +1,7 @@
 //! The ostree repository, deployment and sysroot, laid down offline: what
 //! bootc leaves on a disk it installed, to the byte where later upgrades look.
 //!
-//! Not here: SELinux labels.
+//! Not here: signatures.
 
 mod boot;
 pub mod cfs;
@@ -33,10 +33,14 @@ use refs::{BLOB_PREFIX, IMAGE_PREFIX, escape_ref};
 use repo::{Repo, RepoConfig};
 pub use target::Target;
 
-use super::{image::ImageConfig, system::Kernel};
+use super::{
+    image::ImageConfig,
+    selinux::{Policy, Relabel},
+    system::Kernel,
+};
 use crate::{
     ids::Ids,
-    merge::{self, Merged},
+    merge::{Merged, overlay},
     progress::Progress,
 };
 
@@ -54,6 +58,8 @@ pub struct Imported {
     pub commit: Checksum,
     /// The commit's tree: `etc` is below `usr`.
     pub root: NodeId,
+    /// The SELinux policy in the tree.
+    pub policy: Option<Policy>,
 }
 
 /// Writes every layer and the merged tree as commits, with the refs by which bootc finds them.
@@ -75,17 +81,19 @@ pub fn import(
     let timestamp = u64::try_from(ids.time().seconds).unwrap_or(0);
     let mut import = Import { repo: Repo::new(config), merged, image, timestamp, progress };
     let base = import.base()?;
-    let root = match &base {
+    let (root, layers) = match &base {
         Some(base) => import.derived_layers(base, all_paths)?,
         None => import.plain_layers()?,
     };
+    let policy = Policy::of_commit(&mut import.merged.tree, root)?;
+    let root = import.commit_layers(root, layers, policy.as_ref())?;
     let Import { mut repo, merged, .. } = import;
     import::remove_runtime_files(&mut merged.tree, root);
     let parent = base.map(|base| base.commit);
     let commit = merge_commit(&mut repo, &merged.tree, root, parent, image, timestamp, progress)?;
     repo.set_ref(&format!("{IMAGE_PREFIX}{}", escape_ref(&target.image_reference())), commit)?;
     repo.set_ref(DEPLOYMENT_REF, commit)?;
-    Ok(Imported { repo, commit, root })
+    Ok(Imported { repo, commit, root, policy })
 }
 
 /// An import under way.
@@ -114,33 +122,54 @@ impl Import<'_> {
     }
 
     /// Layers on top of a base, merged into a tree that starts as the base's.
-    fn derived_layers(&mut self, base: &Base, all: bool) -> Result<NodeId> {
+    fn derived_layers(&mut self, base: &Base, all: bool) -> Result<(NodeId, Vec<(usize, NodeId)>)> {
         let tree = &mut self.merged.tree;
         let root = copy_directories(tree, base.root);
         let mut dropped = 0;
+        let mut layers = Vec::new();
         for index in base.layers.len()..self.merged.layers.len() {
             let tree = &mut self.merged.tree;
             let mut filter = Filter { implicit: &mut self.merged.implicit, all };
             let (layer, names) = filter.layer(tree, self.merged.layers[index])?;
             dropped += names;
-            merge::overlay(tree, root, layer, &self.merged.implicit);
-            self.layer_commit(index, layer)?;
+            overlay(tree, root, layer, &self.merged.implicit);
+            layers.push((index, layer));
         }
         if dropped > 0 {
             let text = "outside /usr, /etc and /var are left out, since composefs is not enabled";
             self.progress.note(&format!("{dropped} top directories of layers {text}"));
         }
-        Ok(root)
+        Ok((root, layers))
     }
 
     /// All layers of an image that is not chunked; the merged tree is there already.
-    fn plain_layers(&mut self) -> Result<NodeId> {
+    fn plain_layers(&mut self) -> Result<(NodeId, Vec<(usize, NodeId)>)> {
+        let mut layers = Vec::new();
         for index in 0..self.merged.layers.len() {
             let layer = import::filter(&mut self.merged.tree, self.merged.layers[index])?;
-            self.layer_commit(index, layer)?;
+            layers.push((index, layer));
         }
         let root = self.merged.tree.root();
-        import::filter(&mut self.merged.tree, root)
+        Ok((import::filter(&mut self.merged.tree, root)?, layers))
+    }
+
+    /// Commits the trees of layers, with the labels of the merged tree's policy. Returns the
+    /// merged tree, labelled as well; a base without layers upon it keeps the labels it has.
+    fn commit_layers(
+        &mut self,
+        mut root: NodeId,
+        mut layers: Vec<(usize, NodeId)>,
+        policy: Option<&Policy>,
+    ) -> Result<NodeId> {
+        if let Some(policy) = policy.filter(|_| !layers.is_empty()) {
+            let mut relabel = Relabel::new(policy, &mut self.merged.tree);
+            layers.iter_mut().for_each(|(_, layer)| *layer = relabel.commit(*layer));
+            root = relabel.commit(root);
+        }
+        for (index, layer) in layers {
+            self.layer_commit(index, layer)?;
+        }
+        Ok(root)
     }
 
     fn layer_commit(&mut self, index: usize, root: NodeId) -> Result<()> {
@@ -235,6 +264,8 @@ pub struct LaidDown {
     pub boot: NodeId,
     /// The boot entry.
     pub entry: BootEntry,
+    /// The policy by which all of it is to be labelled.
+    pub policy: Option<Policy>,
 }
 
 impl Sysroot<'_> {
@@ -249,7 +280,7 @@ impl Sysroot<'_> {
         imported: Imported,
         customize: impl FnOnce(&mut Tree, NodeId, NodeId, NodeId) -> Result<()>,
     ) -> Result<LaidDown> {
-        let Imported { mut repo, commit, root: commit_root } = imported;
+        let Imported { mut repo, commit, root: commit_root, policy } = imported;
         let bootcsum = boot::checksum(tree, self.kernel)?;
         let deployment = Checkout::new(tree, &mut repo).deploy(commit_root)?;
         self.own_files(tree, &repo, commit_root, deployment)?;
@@ -268,9 +299,9 @@ impl Sysroot<'_> {
         tree.link(root, *b"ostree", ostree);
         let mount_point = tree.add_directory(Meta { mtime: time, ..Meta::root(0o755) });
         tree.link(root, *b"boot", mount_point);
-        let aleph = text_file(tree, &self.aleph(), 0o644, time);
+        let aleph = text_file(tree, &self.aleph(policy.is_some()), 0o644, time);
         tree.link(root, *b".bootc-aleph.json", aleph);
-        Ok(LaidDown { root, boot, entry })
+        Ok(LaidDown { root, boot, entry, policy })
     }
 
     /// The files of the deployment that are not in the commit.
@@ -291,12 +322,12 @@ impl Sysroot<'_> {
     }
 
     /// Where this installation came from, for people who debug it years later.
-    fn aleph(&self) -> String {
+    fn aleph(&self, selinux: bool) -> String {
         let label = |name: &str| self.image.labels.get(name).cloned();
         let mut aleph = json!({
             "digest": self.image.manifest_digest,
             "kernel": self.kernel.version,
-            "selinux": "disabled",
+            "selinux": if selinux { "enabled" } else { "disabled" },
             "target-image": self.target.name(),
             "timestamp": label("org.opencontainers.image.created"),
             "version": label("org.opencontainers.image.version"),

@@ -1,0 +1,163 @@
+//! GRUB for BIOS out of the image's own `i386-pc` files: a core image that
+//! needs nothing but its configuration, put together here because nothing of
+//! the image is run, and the modules beside the configuration for whatever
+//! the machine's owner adds to it later.
+
+pub mod core_image;
+pub mod modules;
+mod ondisk;
+
+use anyhow::{Context, Result};
+use diskwright_formats::{
+    sparse::Sparse,
+    tree::{Kind, Meta, NodeId, Tree},
+};
+
+use super::{Facts, put};
+use crate::deploy::{arch::Arch, rootfs::Rootfs};
+use core_image::{CoreImage, Parts};
+use modules::Dependencies;
+
+/// Where distributions keep GRUB's files for BIOS.
+const PLACES: [&str; 4] =
+    ["usr/lib/grub/i386-pc", "usr/lib/grub2/i386-pc", "usr/share/grub2/i386-pc", "usr/share/grub/i386-pc"];
+/// What a core image is made of, besides modules.
+const NEEDED: [&str; 5] = ["boot.img", "diskboot.img", "kernel.img", "lzma_decompress.img", "moddep.lst"];
+/// What GRUB reads without being told.
+const GRUB_CONFIG: &str = "grub.cfg";
+/// Where fonts are; GRUB's installer copies one.
+const FONTS: [&str; 2] = ["usr/share/grub/unicode.pf2", "usr/share/grub2/unicode.pf2"];
+/// Without these nothing boots; the filesystem of /boot comes to them.
+const BASE: [&str; 6] = ["biosdisk", "part_gpt", "search_fs_uuid", "normal", "linux", "configfile"];
+/// What configurations use, where this GRUB has it.
+const USEFUL: [&str; 22] = [
+    "search",
+    "search_label",
+    "search_fs_file",
+    "test",
+    "true",
+    "echo",
+    "regexp",
+    "loadenv",
+    "terminal",
+    "serial",
+    "minicmd",
+    "sleep",
+    "ls",
+    "cat",
+    "reboot",
+    "halt",
+    "boot",
+    "gzio",
+    "increment",
+    "blsuki",
+    "blscfg",
+    "mdraid1x",
+];
+
+/// GRUB for BIOS, found in an image.
+#[derive(Clone, Debug)]
+pub struct Bios {
+    /// The directory of the image that holds it.
+    pub place: &'static str,
+}
+
+impl Bios {
+    /// GRUB for BIOS; `None` where the image has none or the machine no BIOS.
+    #[must_use]
+    pub fn find(rootfs: &Rootfs<'_>, arch: Arch) -> Option<Self> {
+        let whole = |place: &&str| NEEDED.iter().all(|name| rootfs.is_file(&format!("{place}/{name}")));
+        let place = PLACES.into_iter().find(whole);
+        place.filter(|_| arch == Arch::X86_64).map(|place| Self { place })
+    }
+
+    /// Whether GRUB has the module.
+    #[must_use]
+    pub fn has_module(&self, rootfs: &Rootfs<'_>, name: &str) -> bool {
+        rootfs.is_file(&format!("{}/{name}.mod", self.place))
+    }
+
+    /// The core image, which finds its configuration (a path below /boot) by the filesystem's UUID.
+    ///
+    /// # Errors
+    /// Files of the image that are damaged or lack something.
+    pub fn core_image(&self, rootfs: &Rootfs<'_>, config: &str, facts: &Facts<'_>) -> Result<CoreImage> {
+        let list = rootfs.read_text(&format!("{}/moddep.lst", self.place))?.unwrap_or_default();
+        let modules = Dependencies::parse(&list);
+        let filesystem = filesystem_module(facts.boot_filesystem);
+        let useful = USEFUL.into_iter().filter(|name| modules.has(name) && self.has_module(rootfs, name));
+        let wanted: Vec<&str> = BASE.into_iter().chain([filesystem]).chain(useful).collect();
+        let parts = self.parts(rootfs, &modules.closure(&wanted)?, config, facts);
+        parts.and_then(|parts| parts.assemble()).with_context(|| format!("GRUB for BIOS in /{}", self.place))
+    }
+
+    fn parts(&self, rootfs: &Rootfs<'_>, modules: &[&str], config: &str, facts: &Facts<'_>) -> Result<Parts> {
+        let read = |name: &str| {
+            rootfs.read(&format!("{}/{name}", self.place))?.with_context(|| format!("no {name}"))
+        };
+        let boot = if facts.separate_boot { "" } else { "/boot" };
+        let (directory, name) = config.rsplit_once('/').unwrap_or_default();
+        let (prefix, uuid) = (format!("{boot}/{directory}"), facts.boot_uuid);
+        let mut early = format!("search.fs_uuid {uuid} root\nset prefix=($root)'{prefix}'\n");
+        if name != GRUB_CONFIG {
+            early += &format!("normal ($root)'{boot}/{config}'\n");
+        }
+        Ok(Parts {
+            boot: read("boot.img")?,
+            diskboot: read("diskboot.img")?,
+            decompressor: read("lzma_decompress.img")?,
+            kernel: read("kernel.img")?,
+            modules: modules.iter().map(|name| read(&format!("{name}.mod"))).collect::<Result<_>>()?,
+            config: early,
+            prefix,
+        })
+    }
+
+    /// What GRUB's installer leaves in `directory` of /boot.
+    pub fn fill_boot(
+        &self,
+        tree: &mut Tree,
+        image_root: NodeId,
+        directory: NodeId,
+        core: &CoreImage,
+        facts: &Facts<'_>,
+    ) {
+        let rootfs = Rootfs { tree, root: image_root };
+        let kept = |name: &str| name.ends_with(".mod") || name.ends_with(".lst") || name == "boot.img";
+        let mut files = Vec::new();
+        for (name, node) in rootfs.list(self.place) {
+            let name = String::from_utf8_lossy(name);
+            if kept(&name) {
+                files.push((format!("i386-pc/{name}"), node));
+            }
+        }
+        files.extend(
+            FONTS
+                .iter()
+                .find_map(|path| rootfs.lookup(path))
+                .map(|node| ("fonts/unicode.pf2".to_owned(), node)),
+        );
+        for (path, node) in files {
+            if let Kind::File(content) = &tree.node(node).kind {
+                let content = content.clone();
+                put_file(tree, directory, &path, content, facts);
+            }
+        }
+        put_file(tree, directory, "i386-pc/core.img", Sparse::from_bytes(core.unplaced()), facts);
+    }
+}
+
+/// A file of its own: what the deployment shares must not be written to.
+fn put_file(tree: &mut Tree, directory: NodeId, path: &str, content: Sparse, facts: &Facts<'_>) {
+    let file = tree.add_file(Meta { mtime: facts.time, ..Meta::root(0o644) }, content);
+    put(tree, directory, path, file, facts.time);
+}
+
+/// What GRUB calls the filesystem.
+fn filesystem_module(filesystem: &str) -> &str {
+    match filesystem {
+        "ext4" => "ext2",
+        "vfat" => "fat",
+        other => other,
+    }
+}

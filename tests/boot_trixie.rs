@@ -1,0 +1,50 @@
+//! A GRUB without `blscfg`, with Secure Boot on: the disk of an image of Debian
+//! trixie (GRUB 2.12) boots, takes a second deployment, and boots into that by
+//! itself. `DISKWRIGHT_TRIXIE_IMAGE` names the OCI layout.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+#[path = "common/demo.rs"]
+mod demo;
+#[path = "common/qemu.rs"]
+mod qemu;
+
+use std::fs;
+use std::time::Duration;
+
+use qemu::{Machine, Report};
+
+const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
+
+#[test]
+fn a_second_deployment_boots_without_blscfg() {
+    let scratch = demo::scratch("boot-trixie");
+    let image = demo::image("DISKWRIGHT_TRIXIE_IMAGE", "trixie-image", " --suite trixie");
+    let arguments =
+        ["--karg", "demo.words=\"two words\"", "--karg", "demo.first=1", "--karg", demo::PATIENCE];
+    let (disk, said) = demo::build(&image, &scratch, &arguments);
+    assert!(said.contains("boot entries read by GRUB's configuration"), "{said}");
+    let disk = demo::overlay(&disk, "overlay.qcow2");
+    let first = boot(&disk, include_str!("boot_trixie/first.sh"));
+    assert!(
+        first.section("cmdline").contains(" \"demo.words=two words\" demo.first=1"),
+        "{}",
+        first.section("cmdline")
+    );
+    assert!(first.section("probe").contains("failed to get canonical path"), "grub-mkconfig would work now");
+    let second = boot(&disk, include_str!("boot_trixie/second.sh"));
+    let booted = format!("* default {}.0", first.section("changed"));
+    assert!(second.section("status").contains(&booted), "not {booted}: {}", second.section("status"));
+    assert_eq!(second.section("changed"), "changed");
+    assert!(second.section("cmdline").contains(" demo.second=2 "), "{}", second.section("cmdline"));
+    fs::remove_dir_all(scratch).unwrap();
+}
+
+fn boot(disk: &std::path::Path, script: &str) -> Report {
+    let machine = Machine::new(disk).secure_boot().script(script);
+    let report = machine.boot(BOOT_TIMEOUT).unwrap_or_else(|why| panic!("{why}"));
+    println!("booted and powered off in {} s\n{}", report.duration.as_secs(), report.output);
+    assert_eq!(report.section("state"), "running", "failed units: {}", report.section("failed"));
+    assert_eq!(report.section("secure"), "1", "Secure Boot is off");
+    report
+}

@@ -1,0 +1,52 @@
+//! Disks of the demo images, made for one test and booted from an overlay.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// An emulated machine on a busy host may take longer to find its disk than systemd waits.
+pub(crate) const PATIENCE: &str = "systemd.default_device_timeout_sec=600";
+
+/// An empty directory of the test's own.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+/// The OCI layout that `variable` names, else the one in `target`, where `scripts/demo-image` puts it.
+pub(crate) fn image(variable: &str, name: &str, arguments: &str) -> PathBuf {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(name);
+    let image = env::var_os(variable).map_or(default, PathBuf::from);
+    let there = image.join("index.json").exists();
+    assert!(there, "no OCI layout: make it with `scripts/demo-image {}{arguments}`", image.display());
+    image
+}
+
+/// Builds a qcow2 of the image; returns it and what was said.
+pub(crate) fn build(image: &Path, scratch: &Path, arguments: &[&str]) -> (PathBuf, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_diskwright"))
+        .args(["build", &format!("oci:{}", image.display()), "-t", "qcow2", "-o"])
+        .arg(scratch)
+        .args(["--progress", "verbose"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    (scratch.join("qcow2/disk.qcow2"), said)
+}
+
+/// What may be written to instead of `disk`.
+pub(crate) fn overlay(disk: &Path, name: &str) -> PathBuf {
+    let overlay = disk.with_file_name(name);
+    let made = Command::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"])
+        .arg(disk)
+        .arg(&overlay)
+        .status();
+    assert!(made.unwrap_or_else(|error| panic!("qemu-img (package qemu-utils): {error}")).success());
+    overlay
+}
