@@ -214,6 +214,7 @@ fn allowed_arrows_pass() {
         ("formats::filesystem::ext4::emit", "use super::layout::Layout; use crate::tree::Tree;"),
         ("formats::writer", "use self::qcow2::Qcow2;"),
         ("merge", "pub(crate) fn f(layer: &crate::source::Layer) {}"),
+        ("formats::filesystem::ext4::reader::inode", "use super::super::ondisk::{Inode, INODE_BYTES};"),
     ] {
         let wrong = forbidden(&among_others(module, text));
         assert_eq!(wrong, [""; 0], "{module}: {text}");
@@ -300,7 +301,7 @@ fn targets(source: &Source, exports: &BTreeMap<&str, Exports>) -> Vec<Vec<String
         let head = &text[..at];
         let start = head.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |at| at + 1);
         let is_head = !head[..start].ends_with("::");
-        let mut base = match &head[start..] {
+        let base = match &head[start..] {
             "crate" if in_formats => vec!["formats".to_owned()],
             "crate" | "diskwright" => Vec::new(),
             "diskwright_formats" => vec!["formats".to_owned()],
@@ -311,7 +312,7 @@ fn targets(source: &Source, exports: &BTreeMap<&str, Exports>) -> Vec<Vec<String
             continue;
         }
         for path in paths(&text[at + 2..]) {
-            let mut path = &path[..];
+            let (mut path, mut base) = (&path[..], base.clone());
             while let [first, rest @ ..] = path
                 && first == "super"
             {

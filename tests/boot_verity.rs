@@ -9,7 +9,6 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 #[path = "common/qemu.rs"]
-#[expect(dead_code, reason = "other tests use the rest")]
 mod qemu;
 
 use std::{

@@ -110,8 +110,8 @@ fn seals_of_fs_verity_are_looked_at() {
     let blocks = disk.debugfs(ROOT, &format!("blocks /{object}"));
     let last: u64 = blocks.split_whitespace().last().unwrap().parse().unwrap();
     let descriptor = disk.partitions[ROOT].offset + last * 4096;
-    disk.byte_case(descriptor + 16, &[&object, "fs-verity tree or descriptor"]);
-    disk.byte_case(descriptor - 4096, &[&object, "fs-verity tree or descriptor"]);
+    disk.byte_case(descriptor + 16, &["usr/share/demo/content", "fs-verity tree or descriptor"]);
+    disk.byte_case(descriptor - 4096, &["usr/share/demo/content", "fs-verity tree or descriptor"]);
     let flags = format!("sif /{object} flags 0x80000");
     disk.debugfs_case(ROOT, &flags, &[&object, "without fs-verity"]);
     let cfs = disk.first("ostree/deploy/default/deploy", "/.ostree.cfs");

@@ -20,7 +20,7 @@ Exit codes:
   0    done
   1    a failure of no other kind
   2    the command line is wrong
-  3    the image, the blueprint or the disk is: corrupt, unsupported, or asking for what cannot be done
+  3    the image, the blueprint or the disk is corrupt, unsupported, or asks the impossible
   4    a registry, or the network on the way to it
   5    the output: disk full, read-only, not permitted
   130  interrupted (143: terminated); nothing is left behind";

@@ -2,7 +2,7 @@
 //! form that getxattr(2) gives.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -57,11 +57,10 @@ impl Cache {
     }
 
     fn block(&mut self, volume: &mut Volume, number: u64) -> Result<&Pairs, String> {
-        if !self.blocks.contains_key(&number) {
-            let pairs = read_block(volume, number)?;
-            self.blocks.insert(number, pairs);
+        match self.blocks.entry(number) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(slot) => Ok(slot.insert(read_block(volume, number)?)),
         }
-        Ok(&self.blocks[&number])
     }
 }
 
