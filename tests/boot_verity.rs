@@ -4,7 +4,8 @@
 //!
 //! The image is the demo image (`DISKWRIGHT_DEMO_IMAGE`, as in `boot.rs`) with
 //! one more layer: prepare-root.conf, `fsverity` and two files. The initramfs
-//! has its own copy of prepare-root.conf; a kernel argument overrides it.
+//! has its own copy of prepare-root.conf (its kernel argument knows no
+//! "verity"), so a small archive with another one follows the initramfs.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(1200);
-const ARGUMENT: &str = "ostree.prepare-root.composefs=verity";
+const PREPARE_ROOT: (&str, &[u8]) = ("usr/lib/ostree/prepare-root.conf", b"[composefs]\nenabled = verity\n");
 
 #[test]
 fn a_sealed_system_boots_and_a_changed_object_does_not_read() {
@@ -130,10 +131,9 @@ fn derive(layout: &Path, files: &[(&str, &[u8])]) {
     let fsverity = judge("debianutils", "which", &["fsverity"]).stdout;
     let fsverity = fs::read(String::from_utf8(fsverity).unwrap().trim()).unwrap();
     let mut tar = tar::Builder::new(Vec::new());
-    let own: [(&str, &[u8]); 2] = [
-        ("usr/lib/ostree/prepare-root.conf", b"[composefs]\nenabled = verity\n"),
-        ("usr/bin/fsverity", &fsverity),
-    ];
+    let (initramfs_name, initramfs) = initramfs(layout);
+    let own: [(&str, &[u8]); 3] =
+        [PREPARE_ROOT, ("usr/bin/fsverity", &fsverity), (&initramfs_name, &initramfs)];
     for (name, bytes) in own.iter().chain(files) {
         let mut header = tar::Header::new_gnu();
         header.set_mode(if name.starts_with("usr/bin") { 0o755 } else { 0o644 });
@@ -160,6 +160,35 @@ fn derive(layout: &Path, files: &[(&str, &[u8])]) {
     let manifest_type = index["manifests"][0]["mediaType"].clone();
     index["manifests"] = json!([store(manifest.to_string().as_bytes(), &manifest_type)]);
     fs::write(layout.join("index.json"), index.to_string()).unwrap();
+}
+
+/// The demo image's initramfs with an archive of prepare-root.conf after it, and its path.
+fn initramfs(layout: &Path) -> (String, Vec<u8>) {
+    let pattern = "*usr/lib/modules/*/initramfs.img";
+    for blob in fs::read_dir(layout.join("blobs/sha256")).unwrap() {
+        let blob = blob.unwrap().path();
+        let list = Command::new("tar").args(["--wildcards", "-tf", path(&blob), pattern]).output().unwrap();
+        let names = String::from_utf8_lossy(&list.stdout).into_owned();
+        let Some(name) = names.lines().next() else { continue };
+        let mut bytes = judge("tar", "tar", &["-xOf", path(&blob), name]).stdout;
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend(cpio(PREPARE_ROOT.0, 0o100_644, PREPARE_ROOT.1));
+        bytes.extend(cpio("TRAILER!!!", 0, b""));
+        return (name.trim_start_matches("./").to_owned(), bytes);
+    }
+    panic!("no initramfs in {}", layout.display());
+}
+
+/// A member of an archive of the kind the kernel unpacks ("newc").
+fn cpio(name: &str, mode: u32, content: &[u8]) -> Vec<u8> {
+    let mut member = b"070701".to_vec();
+    let fields = [1, mode, 0, 0, 1, 0, content.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
+    fields.iter().for_each(|field| member.extend(format!("{field:08x}").bytes()));
+    for part in [&[name.as_bytes(), b"\0"].concat()[..], content] {
+        member.extend(part);
+        member.resize(member.len().next_multiple_of(4), 0);
+    }
+    member
 }
 
 fn demo_image() -> PathBuf {

@@ -130,7 +130,7 @@ impl Entry<'_> {
         match boot_checksum(&self.contents.tree, &kernel) {
             Ok(found) if found == expected => {}
             Ok(found) => {
-                self.error(findings, format!("kernel and initramfs hash to {found}, not {expected}"))
+                self.error(findings, format!("kernel and initramfs hash to {found}, not {expected}"));
             }
             Err(error) => self.error(findings, format!("{error:#}")),
         }

@@ -119,7 +119,7 @@ impl<'a> Repository<'a> {
         match key_file_value(&text, "core", "mode").as_deref() {
             Some("bare") => {}
             Some(mode) => {
-                findings.warning(CHECK, self.at("config"), format!("mode '{mode}' is read as 'bare'"))
+                findings.warning(CHECK, self.at("config"), format!("mode '{mode}' is read as 'bare'"));
             }
             None => findings.error(CHECK, self.at("config"), "names no mode"),
         }
