@@ -92,16 +92,7 @@ fn digest(scratch: &Path, content: &[u8]) -> String {
 
 fn build(scratch: &Path, layout: &Path) -> PathBuf {
     let output = Command::new(env!("CARGO_BIN_EXE_diskwright"))
-        .args([
-            "build",
-            &format!("oci:{}", path(layout)),
-            "-t",
-            "raw",
-            "-o",
-            path(scratch),
-            "--karg",
-            ARGUMENT,
-        ])
+        .args(["build", &format!("oci:{}", path(layout)), "-t", "raw", "-o", path(scratch)])
         .args(["--target-imgref", "registry.example.com/demo:latest", "--no-cache"])
         .output()
         .unwrap();
