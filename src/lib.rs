@@ -18,10 +18,12 @@ pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod source;
+pub mod verify;
 pub mod write;
 
 pub use build::{BuildReport, BuildRequest, SizeWish, build};
 pub use convert::{ConvertReport, ConvertRequest, convert};
 pub use error::{ErrorKind, Hint};
 pub use inspect::{InspectRequest, Inspection, inspect};
+pub use verify::{VerifyReport, VerifyRequest, verify};
 pub use write::BuiltOutput;

@@ -19,6 +19,7 @@ pub mod reader;
 pub mod sparse;
 pub mod tree;
 pub mod units;
+pub mod verity;
 pub mod writer;
 
-pub use error::{Error, Result};
+pub use error::{Error, Fault, Faults, Result};

@@ -18,9 +18,10 @@ use crate::{
     inspect::InspectRequest,
     progress::{Level, Style},
     source::{CacheChoice, Options},
+    verify::VerifyRequest,
 };
 
-pub use text::{Version, inspection, paths, size};
+pub use text::{Version, inspection, paths, size, verification};
 
 /// What is made when no type is named.
 const DEFAULT_TYPE: &str = "qcow2";
@@ -52,6 +53,8 @@ pub enum Verb {
     Convert(ConvertArgs),
     /// Show what an image holds, as far as a disk is concerned
     Inspect(InspectArgs),
+    /// Read a disk back and say what is wrong with it
+    Verify(VerifyArgs),
     /// Show the version, formats and filesystems of this program
     Version {
         /// How to write it
@@ -163,6 +166,26 @@ impl InspectArgs {
     #[must_use]
     pub fn request(&self) -> InspectRequest {
         InspectRequest { reference: self.image.reference.clone(), source: self.image.options() }
+    }
+}
+
+/// Arguments of `verify`.
+#[derive(Args, Debug)]
+#[command(after_long_help = text::verify_notes())]
+pub struct VerifyArgs {
+    /// The disk, raw or qcow2; it is only read
+    #[arg(value_name = "DISK", value_hint = ValueHint::FilePath)]
+    pub disk: PathBuf,
+    /// How to write the report
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+impl VerifyArgs {
+    /// What is asked of the library.
+    #[must_use]
+    pub fn request(&self) -> VerifyRequest {
+        VerifyRequest { disk: self.disk.clone() }
     }
 }
 
