@@ -32,7 +32,7 @@ fn text(path: &Path) -> &str {
 /// 6 MiB that compress, with a hole.
 fn disk(dir: &Path) -> std::path::PathBuf {
     let path = dir.join("disk.raw");
-    let mut bytes: Vec<u8> = (0..1_500_000u32).flat_map(|i| (i * i / 7).to_le_bytes()).collect();
+    let mut bytes: Vec<u8> = (0..1_500_000u32).flat_map(|i| (i.wrapping_mul(i) / 7).to_le_bytes()).collect();
     bytes[2_000_000..4_000_000].fill(0);
     bytes.resize(6 << 20, 0);
     fs::write(&path, bytes).unwrap();

@@ -416,8 +416,8 @@ fn a_disk_of_2_tib_costs_what_its_data_costs() {
         if let Some(format) = written.qemu_name() {
             check(format, text(&written.file()));
             let (file, expected) = (written.file(), written.path("expected"));
-            // QEMU asks for every grain of a VMDK by itself, and has half a minute's work for a TiB.
-            if format == "vmdk" {
+            // QEMU reads these grain by grain, block by block, gaps too: minutes for a TiB.
+            if ["vmdk", "vhdx"].contains(&format) {
                 continue;
             }
             let same = ["compare", "-f", format, "-F", "raw", text(&file), text(&expected)];

@@ -125,10 +125,11 @@ fn what_cannot_be_read_is_said() {
         qemu(&["create", "-f", "qcow2", "-o", option, text(&image), "46M"]);
         assert!(error(&image).contains(why), "{}", error(&image));
     }
-    let secret = ["--object", "secret,id=s,data=x", "-o", "encrypt.format=luks,encrypt.key-secret=s"];
-    qemu(&[&["create", "-f", "qcow2"], &secret[..], &[text(&image), "1M"]].concat());
-    assert!(error(&image).contains("encrypted"));
     qemu(&["create", "-f", "qcow2", text(&image), "1M"]);
+    // The method of encryption is LUKS; qemu-img makes such disks only where it can measure time.
+    patch(&image, 35, &[2]);
+    assert!(error(&image).contains("encrypted"));
+    patch(&image, 35, &[0]);
     for (bit, why) in [(1, "not closed"), (2, "corrupt"), (32, "not known")] {
         patch(&image, 79, &[bit]);
         assert!(error(&image).contains(why), "{}", error(&image));
