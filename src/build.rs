@@ -2,15 +2,17 @@
 //! ([`BuildReport`]), and [`build`], the only place where the stages meet.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
 use diskwright_formats::{
     data::Data,
-    disk::assemble_with_boot_code,
+    disk::{Layout, assemble_with_boot_code},
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
     writer::{self, Compression, FormatWriter, Options},
@@ -115,9 +117,10 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let ids = ids(request, &asked, &image);
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
-    let disk = lay_out(&volumes, &asked, &ids).context("laying out the disk")?;
+    let disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
     drop(volumes);
-    let written = write_all(&disk, &asked, &mut outputs, progress)?;
+    let options = options(request, &image, &ids)?;
+    let written = write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
     outputs.commit()?;
     Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written })
 }
@@ -129,7 +132,6 @@ struct Asked {
     blueprint: Blueprint,
     blueprint_text: String,
     size: DiskSize,
-    options: Options,
 }
 
 impl Asked {
@@ -155,13 +157,13 @@ impl Asked {
             Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
-        let options = Options { compression: request.compression };
-        Ok(Self { reference, writers, blueprint, blueprint_text, size, options })
+        Ok(Self { reference, writers, blueprint, blueprint_text, size })
     }
 
-    /// The disk's size is a multiple of what every format asks for.
-    fn size_multiple(&self) -> u64 {
-        self.writers.iter().map(|writer| writer.spec().size_multiple).max().unwrap_or(1)
+    /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
+    fn size_multiple(&self, path: &str) -> u64 {
+        let specs = self.writers.iter().map(|writer| writer.spec());
+        specs.filter(|spec| spec.path == path).map(|spec| spec.size_multiple).max().unwrap_or(1)
     }
 }
 
@@ -274,11 +276,28 @@ fn deploy_volumes(
     deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
 }
 
-/// Places the volumes, makes their filesystems and puts them on one disk.
-fn lay_out(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Sparse> {
+/// One disk for each size that the formats ask for, by the path of their files.
+fn lay_out_all(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Disks> {
     let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
-    let layout = plan::plan(&wishes, asked.size, asked.size_multiple(), SECTOR_SIZE, ids.uuid("disk"))
-        .context(ErrorKind::Usage)?;
+    let mut disks: Vec<Arc<Sparse>> = Vec::new();
+    let mut by_path = Disks::new();
+    for path in asked.writers.iter().map(|writer| writer.spec().path) {
+        let multiple = asked.size_multiple(path);
+        let layout = plan::plan(&wishes, asked.size, multiple, SECTOR_SIZE, ids.uuid("disk"));
+        let layout = layout.context(ErrorKind::Usage)?;
+        let made = disks.iter().find(|disk| disk.len() == layout.size).cloned();
+        let disk = match made {
+            Some(disk) => disk,
+            None => Arc::new(lay_out(volumes, &layout, ids)?),
+        };
+        disks.push(disk.clone());
+        by_path.insert(path, disk);
+    }
+    Ok(by_path)
+}
+
+/// Places the volumes, makes their filesystems and puts them on one disk.
+fn lay_out(volumes: &[Volume], layout: &Layout, ids: &Ids) -> Result<Sparse> {
     let (mut placed, mut boot_code) = (Vec::new(), None);
     for (index, (volume, partition)) in volumes.iter().zip(&layout.partitions).enumerate() {
         if let Some(content) = &volume.content {
@@ -294,7 +313,7 @@ fn lay_out(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Sparse> {
             boot_code = Some(core.boot_code(lba));
         }
     }
-    Ok(assemble_with_boot_code(&layout, &placed, boot_code.as_ref())?)
+    Ok(assemble_with_boot_code(layout, &placed, boot_code.as_ref())?)
 }
 
 fn wish(volume: &Volume, ids: &Ids) -> Result<Wish> {
@@ -322,44 +341,58 @@ fn filesystem(content: &Content) -> Result<&'static dyn Filesystem> {
     by_name(content.filesystem).with_context(|| format!("no filesystem '{}'", content.filesystem))
 }
 
-/// Every format reads the same disk, side by side.
-fn write_all(
-    disk: &Sparse,
-    asked: &Asked,
+/// What formats record beside the disk.
+fn options(request: &BuildRequest, image: &OciImage, ids: &Ids) -> Result<Options> {
+    let mut seed = [0; 16];
+    seed.copy_from_slice(&ids.bytes("formats")[..16]);
+    Ok(Options {
+        compression: request.compression,
+        sector_size: SECTOR_SIZE,
+        seed,
+        time: ids.time().seconds,
+        architecture: image_config(image)?.architecture().to_owned(),
+        ..Options::default()
+    })
+}
+
+/// A disk for each file, by its path.
+pub(crate) type Disks = BTreeMap<&'static str, Arc<Sparse>>;
+
+/// Writes every file once, side by side; formats of one path share it.
+pub(crate) fn write_all(
+    disks: &Disks,
+    writers: &[&dyn FormatWriter],
+    options: &Options,
     outputs: &mut OutputSet,
     progress: &dyn Progress,
 ) -> Result<Vec<BuiltOutput>> {
-    let total = disk.data_len() * asked.writers.len() as u64;
-    progress.begin("writing", Some(total));
+    progress.begin("writing", Some(disks.values().map(|disk| disk.data_len()).sum()));
     let mut files = Vec::new();
-    for writer in &asked.writers {
-        files.push((*writer, outputs.create(writer.spec().path)?));
+    for (path, disk) in disks {
+        let writer = writers.iter().find(|writer| writer.spec().path == *path);
+        files.push((*writer.context("a file of no format")?, disk, outputs.create(path)?));
     }
-    let results: Vec<Result<u64>> = std::thread::scope(|scope| {
-        let write = |(writer, file): &(&dyn FormatWriter, OutputFile)| {
-            write_one(*writer, disk, asked, file, progress)
+    let results: Vec<Result<()>> = std::thread::scope(|scope| {
+        let write = |(writer, disk, file): &(&dyn FormatWriter, &Arc<Sparse>, OutputFile)| {
+            let written = writer.write(disk, options, file, progress);
+            written.with_context(|| format!("writing {}", writer.spec().path))
         };
-        let threads: Vec<_> = files.iter().map(|pair| scope.spawn(move || write(pair))).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, Result<u64>>| {
+        let threads: Vec<_> = files.iter().map(|job| scope.spawn(move || write(job))).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, Result<()>>| {
             thread.join().unwrap_or_else(|_| Err(anyhow!("a writer stopped unexpectedly")))
         };
         threads.into_iter().map(join).collect()
     });
-    let written = files.iter().zip(results).map(|((writer, file), size)| {
-        let type_name = writer.spec().name.to_owned();
-        Ok(BuiltOutput { type_name, path: file.path().to_owned(), size: size? })
-    });
-    written.collect()
+    results.into_iter().collect::<Result<()>>()?;
+    writers.iter().map(|writer| built(*writer, &files)).collect()
 }
 
-fn write_one(
+fn built(
     writer: &dyn FormatWriter,
-    disk: &Sparse,
-    asked: &Asked,
-    file: &OutputFile,
-    progress: &dyn Progress,
-) -> Result<u64> {
-    let spec = writer.spec();
-    writer.write(disk, &asked.options, file, progress).with_context(|| format!("writing {}", spec.path))?;
-    Ok(file.len()?)
+    files: &[(&dyn FormatWriter, &Arc<Sparse>, OutputFile)],
+) -> Result<BuiltOutput> {
+    let file = files.iter().find(|(other, ..)| other.spec().path == writer.spec().path);
+    let (.., file) = file.context("a format without a file")?;
+    let type_name = writer.spec().name.to_owned();
+    Ok(BuiltOutput { type_name, path: file.path().to_owned(), size: file.len()? })
 }

@@ -129,6 +129,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "formats::partition",
         &["formats::data", "formats::sparse", "formats::error", "formats::units", "formats::disk"],
     ),
+    ("formats::reader", &["formats::data", "formats::sparse", "formats::error", "formats::units"]),
     ("formats::writer", &["formats::data", "formats::sparse", "formats::error", "formats::units"]),
 ];
 
@@ -159,6 +160,9 @@ const VALUES: &[&str] = &[
 
 /// Folders whose children are strangers to each other, though they may use what the folder itself defines.
 const PLUGINS: &[&str] = &["formats::filesystem", "formats::partition", "formats::writer"];
+
+/// Modules in those folders that are no plug-ins: what several formats are made of.
+const SHARED: &[&str] = &["formats::writer::parts", "formats::writer::options", "formats::writer::progress"];
 
 /// A source file: the path of its module, and its text.
 struct Source {
@@ -288,6 +292,9 @@ fn among_plugins(from: &[String], to: &[String], modules: &[&Vec<String>]) -> Op
     let folder =
         PLUGINS.iter().map(|name| split(name)).find(|name| from.starts_with(name) && to.starts_with(name))?;
     let (Some(own), Some(other)) = (from.get(folder.len()), to.get(folder.len())) else { return Some(true) };
+    if SHARED.iter().any(|name| to.starts_with(&split(name))) {
+        return Some(true);
+    }
     let is_module = modules.iter().any(|module| module.starts_with(&to[..=folder.len()]));
     Some(own == other || !is_module)
 }

@@ -1,12 +1,13 @@
 //! A GRUB without `blscfg`, with Secure Boot on: the disk of an image of Debian
 //! trixie (GRUB 2.12) boots, takes a second deployment, and boots into that by
-//! itself. `DISKWRIGHT_TRIXIE_IMAGE` names the OCI layout.
+//! itself. `DISKWRIGHT_DEMO_IMAGE_TRIXIE` names the OCI layout.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 #[path = "common/demo.rs"]
 mod demo;
 #[path = "common/qemu.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
 mod qemu;
 
 use std::fs;
@@ -19,7 +20,7 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
 #[test]
 fn a_second_deployment_boots_without_blscfg() {
     let scratch = demo::scratch("boot-trixie");
-    let image = demo::image("DISKWRIGHT_TRIXIE_IMAGE", "trixie-image", " --suite trixie");
+    let image = demo::image("DISKWRIGHT_DEMO_IMAGE_TRIXIE", "demo-image-trixie", " --suite trixie");
     let arguments =
         ["--karg", "demo.words=\"two words\"", "--karg", "demo.first=1", "--karg", demo::PATIENCE];
     let (disk, said) = demo::build(&image, &scratch, &arguments);

@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let writer = writer::by_name(format).ok_or("no such format")?;
     let out = File::create(output)?;
     let start = Instant::now();
-    writer.write(&disk, &Options { compression }, &out, &())?;
+    let options = Options { compression, ..Options::default() };
+    writer.write(&disk, &options, &out, &())?;
     let (seconds, bytes) = (start.elapsed().as_secs_f64(), out.metadata()?.len());
     println!("{seconds:.2} s, {bytes} bytes");
     Ok(())

@@ -2,13 +2,14 @@
 booted=$(sed -n 's/^btime //p' /proc/stat)
 check() { # NAME DIR
     section "$1"
-    restorecon -n -v -r -F "$2" 2> /run/errors | while IFS= read -r line; do
+    restorecon -n -v -r -F "$2" > /run/found 2>&1 || echo "restorecon fails"
+    grep '^Would relabel' /run/found | while IFS= read -r line; do
         path=${line#Would relabel }
         path=${path%% from *}
         [ "$(stat -c %W "$path")" -ge "$booted" ] || echo "$line"
     done
     echo "inodes $(find "$2" -xdev | wc -l)"
-    section "errors $1"; cat /run/errors
+    section "messages $1"; grep -v '^Would relabel' /run/found
 }
 section mode; getenforce
 section cmdline; cat /proc/cmdline
@@ -38,4 +39,4 @@ cd /
 
 section judge
 chcon -t etc_t /etc/shadow && restorecon -n -v -F /etc/shadow; restorecon -F /etc/shadow
-section fsck; if ostree fsck > /run/fsck 2>&1; then echo clean; else tail -n 5 /run/fsck; fi
+section fsck; if ostree fsck > /run/ostree-fsck 2>&1; then echo clean; else tail -n 5 /run/ostree-fsck; fi

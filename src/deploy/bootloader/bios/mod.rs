@@ -161,3 +161,63 @@ fn filesystem_module(filesystem: &str) -> &str {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use diskwright_formats::tree::Time;
+    use uuid::uuid;
+
+    use super::*;
+    use crate::deploy::ostree::BootEntry;
+
+    fn image(place: &str, names: &[&str]) -> Tree {
+        let mut tree = Tree::new(Meta::root(0o755));
+        let root = tree.root();
+        for name in names {
+            let file = tree.add_file(Meta::root(0o644), Sparse::from_bytes(*b"text"));
+            put(&mut tree, root, &format!("{place}/{name}"), file, Time::default());
+        }
+        tree
+    }
+
+    fn early(config: &str, separate_boot: bool) -> [String; 2] {
+        let entry = BootEntry { title: "t".into(), options: "o".into(), linux: "/l".into(), initrd: None };
+        let facts = Facts {
+            boot_uuid: uuid!("01234567-89ab-cdef-0123-456789abcdef"),
+            boot_filesystem: "ext4",
+            separate_boot,
+            entry: &entry,
+            time: Time::default(),
+            skip_boot_uuid: false,
+        };
+        let tree = image(PLACES[0], &NEEDED);
+        let rootfs = Rootfs { tree: &tree, root: tree.root() };
+        let parts = Bios { place: PLACES[0] }.parts(&rootfs, &[], config, &facts).unwrap();
+        [parts.config, parts.prefix]
+    }
+
+    #[test]
+    fn every_file_is_needed_and_a_machine_with_a_bios() {
+        for place in PLACES {
+            let tree = image(place, &NEEDED);
+            let rootfs = Rootfs { tree: &tree, root: tree.root() };
+            assert_eq!(Bios::find(&rootfs, Arch::X86_64).unwrap().place, place);
+            assert!(Bios::find(&rootfs, Arch::Aarch64).is_none());
+        }
+        for missing in NEEDED {
+            let rest: Vec<_> = NEEDED.into_iter().filter(|name| *name != missing).collect();
+            let tree = image(PLACES[0], &rest);
+            assert!(Bios::find(&Rootfs { tree: &tree, root: tree.root() }, Arch::X86_64).is_none());
+        }
+    }
+
+    #[test]
+    fn the_early_configuration_finds_boot_by_uuid() {
+        const SEARCH: &str = "search.fs_uuid 01234567-89ab-cdef-0123-456789abcdef root\n";
+        let config = format!("{SEARCH}set prefix=($root)'/grub2'\n");
+        assert_eq!(early("grub2/grub.cfg", true), [config, "/grub2".to_owned()]);
+        let config =
+            format!("{SEARCH}set prefix=($root)'/boot/grub'\nnormal ($root)'/boot/grub/entries.cfg'\n");
+        assert_eq!(early("grub/entries.cfg", false), [config, "/boot/grub".to_owned()]);
+    }
+}
