@@ -10,6 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 #[path = "common/qemu.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
 mod qemu;
 
 use std::{
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(1200);
+const LIBRARY: &str = "usr/lib/x86_64-linux-gnu/libfsverity.so.0";
 const PREPARE_ROOT: (&str, &[u8]) = ("usr/lib/ostree/prepare-root.conf", b"[composefs]\nenabled = verity\n");
 
 #[test]
@@ -119,12 +121,11 @@ fn flip(disk: &Path, content: &[u8]) {
 /// The demo image with one more layer.
 fn derive(layout: &Path, files: &[(&str, &[u8])]) {
     judge("coreutils", "cp", &["-r", path(&demo_image()), path(layout)]);
-    let fsverity = judge("debianutils", "which", &["fsverity"]).stdout;
-    let fsverity = fs::read(String::from_utf8(fsverity).unwrap().trim()).unwrap();
+    let (fsverity, library) = fsverity();
     let mut tar = tar::Builder::new(Vec::new());
     let (initramfs_name, initramfs) = initramfs(layout);
-    let own: [(&str, &[u8]); 3] =
-        [PREPARE_ROOT, ("usr/bin/fsverity", &fsverity), (&initramfs_name, &initramfs)];
+    let own: [(&str, &[u8]); 4] =
+        [PREPARE_ROOT, ("usr/bin/fsverity", &fsverity), (LIBRARY, &library), (&initramfs_name, &initramfs)];
     for (name, bytes) in own.iter().chain(files) {
         let mut header = tar::Header::new_gnu();
         header.set_mode(if name.starts_with("usr/bin") { 0o755 } else { 0o644 });
@@ -151,6 +152,17 @@ fn derive(layout: &Path, files: &[(&str, &[u8])]) {
     let manifest_type = index["manifests"][0]["mediaType"].clone();
     index["manifests"] = json!([store(manifest.to_string().as_bytes(), &manifest_type)]);
     fs::write(layout.join("index.json"), index.to_string()).unwrap();
+}
+
+/// This machine's program and its library; it must be no newer than the image's.
+fn fsverity() -> (Vec<u8>, Vec<u8>) {
+    let program = judge("debianutils", "which", &["fsverity"]).stdout;
+    let program = String::from_utf8(program).unwrap().trim().to_owned();
+    let libraries = String::from_utf8(judge("libc-bin", "ldd", &[&program]).stdout).unwrap();
+    let library =
+        libraries.split_whitespace().find(|word| word.starts_with('/') && word.contains("libfsverity"));
+    let library = fs::read(library.expect("fsverity has a library of its own")).unwrap();
+    (fs::read(program).unwrap(), library)
 }
 
 /// The demo image's initramfs with an archive of prepare-root.conf after it, and its path.

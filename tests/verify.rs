@@ -41,6 +41,12 @@ fn a_good_disk_is_clean() {
     let output =
         run("diskwright", Command::new(env!("CARGO_BIN_EXE_diskwright")).arg("verify").arg(disk.path()));
     let text = String::from_utf8(output.stdout).unwrap();
+    let qcow2 = disk.dir.path().join("disk.qcow2");
+    let mut convert = Command::new("qemu-img");
+    convert.args(["convert", "-c", "-O", "qcow2"]).arg(disk.path()).arg(&qcow2);
+    assert!(run("qemu-utils", &mut convert).status.success());
+    let packed = verify(&VerifyRequest { disk: qcow2 }, &()).unwrap();
+    assert_eq!((packed.format, packed.findings), ("qcow2", vec![]));
     assert!(output.status.success() && text.ends_with("result        clean\n"), "{text}");
 }
 

@@ -2,8 +2,11 @@
 
 use std::{fs::File, path::Path, sync::Arc};
 
-use anyhow::{Context, Result, bail, ensure};
-use diskwright_formats::data::{Data, ReadAt};
+use anyhow::{Context, Result, ensure};
+use diskwright_formats::{
+    data::{Data, ReadAt},
+    reader,
+};
 
 use crate::error::ErrorKind;
 
@@ -25,19 +28,11 @@ pub(super) fn open(path: &Path) -> Result<Disk> {
 
 fn open_file(path: &Path) -> Result<Disk> {
     let file = File::open(path)?;
-    let len = length(&file)?;
-    ensure!(len >= SMALLEST, "{len} bytes are no disk");
     let mut magic = [0; QCOW2_MAGIC.len()];
     ReadAt::read_exact_at(&file, &mut magic, 0)?;
-    if magic == QCOW2_MAGIC {
-        bail!("qcow2 cannot be read yet; convert it with `qemu-img convert -O raw`");
-    }
-    Ok(Disk { format: "raw", bytes: Data::from_source(Arc::new(file), 0, len) })
-}
-
-/// A block device has a length only for who seeks to its end.
-fn length(file: &File) -> Result<u64> {
-    use std::io::{Seek, SeekFrom};
-    let mut file = file;
-    Ok(file.seek(SeekFrom::End(0))?)
+    let disk = reader::open(file)?;
+    let len = disk.len();
+    ensure!(len >= SMALLEST, "{len} bytes are no disk");
+    let format = if magic == QCOW2_MAGIC { "qcow2" } else { "raw" };
+    Ok(Disk { format, bytes: Data::from_source(Arc::new(disk), 0, len) })
 }
