@@ -5,15 +5,16 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
 use diskwright_formats::{
     data::Data,
-    disk::assemble_with_boot_code,
+    disk::{Layout, assemble_with_boot_code},
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
-    writer::{self, Compression, FormatWriter, Options},
+    writer::{Compression, FormatWriter, Options},
 };
 use serde::Serialize;
 
@@ -27,14 +28,13 @@ use crate::{
     error::{ErrorKind, Hint},
     ids::Ids,
     merge::{self, Merged},
-    output::{OutputFile, OutputSet},
+    output::OutputSet,
     plan::{self, DiskSize, Wish},
     progress::Progress,
     source::{self, Hinted, Kind, OciImage, Reference},
+    write::{self, BuiltOutput, Disks},
 };
 
-/// What is built when no type is named.
-const DEFAULT_TYPE: &str = "qcow2";
 /// Longest blueprint in bytes; it may hold files.
 const BLUEPRINT_MAX: u64 = 16 << 20;
 /// Bytes per sector of the disk.
@@ -92,18 +92,6 @@ pub struct BuildReport {
     pub outputs: Vec<BuiltOutput>,
 }
 
-/// One file a build made.
-#[derive(Clone, Debug, Serialize)]
-pub struct BuiltOutput {
-    /// Name of the format ("qcow2").
-    #[serde(rename = "type")]
-    pub type_name: String,
-    /// Where the file is.
-    pub path: PathBuf,
-    /// Its length in bytes.
-    pub size: u64,
-}
-
 /// Turns an image into disks.
 ///
 /// # Errors
@@ -115,9 +103,10 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let ids = ids(request, &asked, &image);
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
-    let disk = lay_out(&volumes, &asked, &ids).context("laying out the disk")?;
+    let disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
     drop(volumes);
-    let written = write_all(&disk, &asked, &mut outputs, progress)?;
+    let options = options(request, &image, &ids)?;
+    let written = write::write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
     outputs.commit()?;
     Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written })
 }
@@ -129,14 +118,13 @@ struct Asked {
     blueprint: Blueprint,
     blueprint_text: String,
     size: DiskSize,
-    options: Options,
 }
 
 impl Asked {
     /// Everything that can be refused before a byte is fetched.
     fn check(request: &BuildRequest) -> Result<Self> {
         let reference = parse_reference(&request.reference)?;
-        let writers = writers(&request.types)?;
+        let writers = write::writers(&request.types)?;
         if let Some(name) = request.rootfs.as_deref().filter(|name| by_name(name).is_none()) {
             return Err(
                 anyhow!("--rootfs {name}: no such filesystem can be written").context(ErrorKind::Usage)
@@ -155,30 +143,18 @@ impl Asked {
             Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
-        let options = Options { compression: request.compression };
-        Ok(Self { reference, writers, blueprint, blueprint_text, size, options })
+        Ok(Self { reference, writers, blueprint, blueprint_text, size })
     }
 
-    /// The disk's size is a multiple of what every format asks for.
-    fn size_multiple(&self) -> u64 {
-        self.writers.iter().map(|writer| writer.spec().size_multiple).max().unwrap_or(1)
+    /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
+    fn size_multiple(&self, path: &str) -> u64 {
+        let specs = self.writers.iter().map(|writer| writer.spec());
+        specs.filter(|spec| spec.path == path).map(|spec| spec.size_multiple).max().unwrap_or(1)
     }
 }
 
 pub(crate) fn parse_reference(text: &str) -> Result<Reference> {
     text.parse().map_err(|error: Hinted| with_hint(error.into())).context(ErrorKind::Usage)
-}
-
-fn writers(types: &[String]) -> Result<Vec<&'static dyn FormatWriter>> {
-    let mut found: Vec<&'static dyn FormatWriter> = Vec::new();
-    for name in types.iter().map(String::as_str).chain(types.is_empty().then_some(DEFAULT_TYPE)) {
-        let writer = writer::by_name(name);
-        let writer = writer.ok_or_else(|| anyhow!("'{name}' is no disk format").context(ErrorKind::Usage))?;
-        if !found.iter().any(|other| other.spec().name == writer.spec().name) {
-            found.push(writer);
-        }
-    }
-    Ok(found)
 }
 
 fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
@@ -274,11 +250,28 @@ fn deploy_volumes(
     deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
 }
 
-/// Places the volumes, makes their filesystems and puts them on one disk.
-fn lay_out(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Sparse> {
+/// One disk for each size that the formats ask for, by the path of their files.
+fn lay_out_all(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Disks> {
     let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
-    let layout = plan::plan(&wishes, asked.size, asked.size_multiple(), SECTOR_SIZE, ids.uuid("disk"))
-        .context(ErrorKind::Usage)?;
+    let mut disks: Vec<Arc<Sparse>> = Vec::new();
+    let mut by_path = Disks::new();
+    for path in asked.writers.iter().map(|writer| writer.spec().path) {
+        let multiple = asked.size_multiple(path);
+        let layout = plan::plan(&wishes, asked.size, multiple, SECTOR_SIZE, ids.uuid("disk"));
+        let layout = layout.context(ErrorKind::Usage)?;
+        let made = disks.iter().find(|disk| disk.len() == layout.size).cloned();
+        let disk = match made {
+            Some(disk) => disk,
+            None => Arc::new(lay_out(volumes, &layout, ids)?),
+        };
+        disks.push(disk.clone());
+        by_path.insert(path, disk);
+    }
+    Ok(by_path)
+}
+
+/// Places the volumes, makes their filesystems and puts them on one disk.
+fn lay_out(volumes: &[Volume], layout: &Layout, ids: &Ids) -> Result<Sparse> {
     let (mut placed, mut boot_code) = (Vec::new(), None);
     for (index, (volume, partition)) in volumes.iter().zip(&layout.partitions).enumerate() {
         if let Some(content) = &volume.content {
@@ -294,7 +287,7 @@ fn lay_out(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Sparse> {
             boot_code = Some(core.boot_code(lba));
         }
     }
-    Ok(assemble_with_boot_code(&layout, &placed, boot_code.as_ref())?)
+    Ok(assemble_with_boot_code(layout, &placed, boot_code.as_ref())?)
 }
 
 fn wish(volume: &Volume, ids: &Ids) -> Result<Wish> {
@@ -322,44 +315,14 @@ fn filesystem(content: &Content) -> Result<&'static dyn Filesystem> {
     by_name(content.filesystem).with_context(|| format!("no filesystem '{}'", content.filesystem))
 }
 
-/// Every format reads the same disk, side by side.
-fn write_all(
-    disk: &Sparse,
-    asked: &Asked,
-    outputs: &mut OutputSet,
-    progress: &dyn Progress,
-) -> Result<Vec<BuiltOutput>> {
-    let total = disk.data_len() * asked.writers.len() as u64;
-    progress.begin("writing", Some(total));
-    let mut files = Vec::new();
-    for writer in &asked.writers {
-        files.push((*writer, outputs.create(writer.spec().path)?));
-    }
-    let results: Vec<Result<u64>> = std::thread::scope(|scope| {
-        let write = |(writer, file): &(&dyn FormatWriter, OutputFile)| {
-            write_one(*writer, disk, asked, file, progress)
-        };
-        let threads: Vec<_> = files.iter().map(|pair| scope.spawn(move || write(pair))).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, Result<u64>>| {
-            thread.join().unwrap_or_else(|_| Err(anyhow!("a writer stopped unexpectedly")))
-        };
-        threads.into_iter().map(join).collect()
-    });
-    let written = files.iter().zip(results).map(|((writer, file), size)| {
-        let type_name = writer.spec().name.to_owned();
-        Ok(BuiltOutput { type_name, path: file.path().to_owned(), size: size? })
-    });
-    written.collect()
-}
-
-fn write_one(
-    writer: &dyn FormatWriter,
-    disk: &Sparse,
-    asked: &Asked,
-    file: &OutputFile,
-    progress: &dyn Progress,
-) -> Result<u64> {
-    let spec = writer.spec();
-    writer.write(disk, &asked.options, file, progress).with_context(|| format!("writing {}", spec.path))?;
-    Ok(file.len()?)
+/// What formats record beside the disk.
+fn options(request: &BuildRequest, image: &OciImage, ids: &Ids) -> Result<Options> {
+    Ok(Options {
+        compression: request.compression,
+        sector_size: SECTOR_SIZE,
+        seed: ids.uuid("formats").into_bytes(),
+        time: ids.time().seconds,
+        architecture: image_config(image)?.architecture().to_owned(),
+        ..Options::default()
+    })
 }

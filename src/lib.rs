@@ -8,6 +8,7 @@
 pub mod blueprint;
 pub mod build;
 pub mod cli;
+pub mod convert;
 pub mod deploy;
 pub mod error;
 pub mod ids;
@@ -17,7 +18,12 @@ pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod source;
+pub mod verify;
+pub mod write;
 
-pub use build::{BuildReport, BuildRequest, BuiltOutput, SizeWish, build};
+pub use build::{BuildReport, BuildRequest, SizeWish, build};
+pub use convert::{ConvertReport, ConvertRequest, convert};
 pub use error::{ErrorKind, Hint};
 pub use inspect::{InspectRequest, Inspection, inspect};
+pub use verify::{VerifyReport, VerifyRequest, verify};
+pub use write::BuiltOutput;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use diskwright::{
     ErrorKind,
-    cli::{self, BuildArgs, Cli, Format, InspectArgs, Verb},
+    cli::{self, BuildArgs, Cli, ConvertArgs, Format, InspectArgs, Verb, VerifyArgs},
     error, output,
     progress::{self, End, Watcher},
 };
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     };
     let watcher = progress::watcher(cli.talk.style(), cli.talk.log_level);
     match run(&cli, &watcher) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&error, &*watcher),
     }
 }
@@ -38,18 +38,25 @@ fn fail(error: &anyhow::Error, watcher: &dyn Watcher) -> ExitCode {
 /// What a verb has to show: as text for standard output, and as JSON for the last event.
 struct Shown(String, Value);
 
-fn run(cli: &Cli, watcher: &Arc<dyn Watcher>) -> Result<()> {
+fn run(cli: &Cli, watcher: &Arc<dyn Watcher>) -> Result<ExitCode> {
     let farewell = Arc::clone(watcher);
     let interrupted = End::Failed { kind: "interrupted", message: "interrupted", hints: &[] };
     output::clean_up_on_signals(move || farewell.end(&interrupted)).context("watching for signals")?;
+    let mut code = ExitCode::SUCCESS;
     let Shown(text, result) = match &cli.verb {
         Verb::Build(arguments) => build(arguments, &**watcher)?,
+        Verb::Convert(arguments) => convert(arguments, &**watcher)?,
         Verb::Inspect(arguments) => inspect(arguments, &**watcher)?,
+        Verb::Verify(arguments) => {
+            let (shown, found) = verify(arguments, &**watcher)?;
+            code = found;
+            shown
+        }
         Verb::Version { format } => version(*format)?,
         Verb::Completions { shell } => Shown(cli::completions(*shell), Value::Null),
     };
     watcher.end(&End::Done(&result));
-    print(&text)
+    print(&text).map(|()| code)
 }
 
 fn build(arguments: &BuildArgs, watcher: &dyn Watcher) -> Result<Shown> {
@@ -57,13 +64,24 @@ fn build(arguments: &BuildArgs, watcher: &dyn Watcher) -> Result<Shown> {
         watcher.note(&notice);
     }
     let report = diskwright::build(&arguments.request(), watcher)?;
-    let paths = report.outputs.iter().map(|output| format!("{}\n", output.path.display()));
-    Ok(Shown(paths.collect(), serde_json::to_value(&report)?))
+    Ok(Shown(cli::paths(&report.outputs), serde_json::to_value(&report)?))
+}
+
+fn convert(arguments: &ConvertArgs, watcher: &dyn Watcher) -> Result<Shown> {
+    let report = diskwright::convert(&arguments.request(), watcher)?;
+    Ok(Shown(cli::paths(&report.outputs), serde_json::to_value(&report)?))
 }
 
 fn inspect(arguments: &InspectArgs, watcher: &dyn Watcher) -> Result<Shown> {
     let found = diskwright::inspect(&arguments.request(), watcher)?;
     show(&found, arguments.format, cli::inspection)
+}
+
+/// The report is shown whatever it says; errors in it are the input's.
+fn verify(arguments: &VerifyArgs, watcher: &dyn Watcher) -> Result<(Shown, ExitCode)> {
+    let report = diskwright::verify(&arguments.request(), watcher)?;
+    let code = if report.errors > 0 { ErrorKind::Input.exit_code() } else { 0 };
+    Ok((show(&report, arguments.format, cli::verification)?, ExitCode::from(code)))
 }
 
 fn version(format: Format) -> Result<Shown> {

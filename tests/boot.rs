@@ -12,7 +12,6 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 #[path = "common/qemu.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
 mod qemu;
 
 use std::env;

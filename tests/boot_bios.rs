@@ -6,7 +6,6 @@
 #[path = "common/demo.rs"]
 mod demo;
 #[path = "common/qemu.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
 mod qemu;
 
 use std::fs;

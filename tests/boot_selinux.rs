@@ -5,7 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-#[allow(dead_code, reason = "shared with the other boot test")]
 #[path = "common/qemu.rs"]
 mod qemu;
 

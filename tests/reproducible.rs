@@ -7,13 +7,15 @@ mod tiny;
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    os::unix::fs::{FileExt as _, PermissionsExt as _},
+    path::Path,
     process::{Command, Stdio},
     sync::LazyLock,
 };
 
-use diskwright_formats::writer::WRITERS;
+use diskwright_formats::writer::{WRITERS, by_name};
+use rustix::fs::SeekFrom;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tiny::{Layout, Member, Tiny};
 
@@ -54,22 +56,25 @@ fn build(wrapper: &[&str], change: impl Fn(&mut Command)) -> Vec<(String, String
 
 fn build_of(image: &Layout, wrapper: &[&str], change: impl Fn(&mut Command)) -> Vec<(String, String)> {
     let mut digests = Vec::new();
-    for compression in ["zlib", "zstd", "none"] {
-        let dir = shared_dir();
-        let types: Vec<_> = WRITERS.iter().map(|writer| writer.spec().name).collect();
-        let types = if compression == "zlib" { types.join(",") } else { types.join(",").replace("raw,", "") };
-        if compression != "zlib" && types == "raw" {
-            continue;
-        }
-        run(image, wrapper, &change, dir.path(), &["--type", &types, "--compress", compression]);
-        for spec in WRITERS.iter().map(|writer| writer.spec()) {
-            let path = dir.path().join("out").join(spec.path);
-            if path.exists() {
-                digests.push((format!("{} {compression}", spec.name), sha256(&path)));
-            }
-        }
+    for (types, compression) in [("raw,qcow2", "zlib"), ("qcow2", "zstd"), ("qcow2", "none")] {
+        digests.extend(digests_of(image, wrapper, &change, types, compression));
     }
     digests
+}
+
+/// Digest of the file of each of the types.
+fn digests_of(
+    image: &Layout,
+    wrapper: &[&str],
+    change: &impl Fn(&mut Command),
+    types: &str,
+    compression: &str,
+) -> Vec<(String, String)> {
+    let dir = shared_dir();
+    run(image, wrapper, change, dir.path(), &["--type", types, "--compress", compression]);
+    let specs = types.split(',').map(|name| by_name(name).unwrap().spec());
+    let out = dir.path().join("out");
+    specs.map(|spec| (format!("{} {compression}", spec.name), digest(&out.join(spec.path)))).collect()
 }
 
 /// A directory in which every user can make things.
@@ -97,10 +102,25 @@ fn run(image: &Layout, wrapper: &[&str], change: &impl Fn(&mut Command), dir: &P
     assert!(output.status.success(), "{wrapper:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn sha256(path: &PathBuf) -> String {
-    let output =
-        Command::new("sha256sum").arg(path).output().expect("sha256sum (package coreutils) is missing");
-    String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+/// Digest of length and content. Blocks of zeros are skipped, so that holes cost nothing and whether
+/// a block of zeros is a hole does not count.
+fn digest(path: &Path) -> String {
+    const BLOCK: u64 = 1 << 16;
+    let file = fs::File::open(path).unwrap();
+    let len = file.metadata().unwrap().len();
+    let mut hash = Sha256::new_with_prefix(len.to_be_bytes());
+    let mut at = 0;
+    while let Ok(data) = rustix::fs::seek(&file, SeekFrom::Data(at)) {
+        at = data / BLOCK * BLOCK;
+        let mut block = vec![0; BLOCK.min(len - at) as usize];
+        file.read_exact_at(&mut block, at).unwrap();
+        if block.iter().any(|byte| *byte != 0) {
+            hash.update(at.to_be_bytes());
+            hash.update(&block);
+        }
+        at += block.len() as u64;
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[track_caller]
@@ -113,12 +133,25 @@ fn same_twice() {
     assert_same(&[], |_| ());
 }
 
+/// Every format once, with all that could matter changed at the same time.
+#[test]
+fn same_in_every_format() {
+    let types = WRITERS.iter().map(|writer| writer.spec().name).collect::<Vec<_>>().join(",");
+    let all = |wrapper: &[&str], threads: &str| {
+        let change = |command: &mut Command| {
+            command.env("RAYON_NUM_THREADS", threads).env("TZ", "Pacific/Kiritimati").env("HOME", "/");
+        };
+        digests_of(&IMAGE, wrapper, &change, &types, "zlib")
+    };
+    let other = ["faketime", "2031-02-03 04:05:06", "taskset", "--cpu-list", "0"];
+    assert_eq!(all(&[], "2"), all(&other, "1"));
+}
+
 #[test]
 fn same_in_another_year() {
     let faked = Command::new("faketime").args(["2031-02-03 04:05:06", "date", "+%Y"]).output();
     assert_eq!(faked.expect("faketime (package faketime) is missing").stdout, b"2031\n");
     assert_same(&["faketime", "2031-02-03 04:05:06"], |_| ());
-    assert_same(&["faketime", "1999-02-03 04:05:06"], |_| ());
 }
 
 #[test]
@@ -139,7 +172,6 @@ fn same_for_another_user() {
 #[test]
 fn same_under_another_umask() {
     assert_same(&["sh", "-c", "umask 077; exec \"$@\"", "sh"], |_| ());
-    assert_same(&["sh", "-c", "umask 000; exec \"$@\"", "sh"], |_| ());
 }
 
 #[test]
@@ -155,7 +187,7 @@ fn same_with_another_environment() {
 
 #[test]
 fn same_on_any_number_of_cores() {
-    for threads in ["1", "2", "7"] {
+    for threads in ["1", "2"] {
         assert_same(&[], |command| {
             command.env("RAYON_NUM_THREADS", threads);
         });
@@ -179,4 +211,22 @@ fn another_image_is_another_disk() {
     fs::copy(IMAGE.path().join("b.yaml"), other.path().join("b.yaml")).unwrap();
     let built = build_of(&other, &[], |_| ());
     assert!(built.iter().zip(&*PLAIN).all(|(a, b)| a.0 == b.0 && a.1 != b.1), "{built:?}");
+}
+
+/// The judge says no: a byte anywhere in a sparse file is seen, and another length.
+#[test]
+fn digests_differ_where_files_do() {
+    let dir = shared_dir();
+    let path = dir.path().join("file");
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let empty = digest(&path);
+    file.write_all_at(b"x", 1 << 29).unwrap();
+    let one = digest(&path);
+    file.write_all_at(b"y", 1 << 29).unwrap();
+    let other = digest(&path);
+    file.write_all_at(b"\0", 1 << 29).unwrap();
+    assert!(empty != one && one != other && digest(&path) == empty);
+    file.set_len((1 << 30) - 1).unwrap();
+    assert_ne!(digest(&path), empty);
 }

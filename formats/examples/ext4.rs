@@ -131,6 +131,7 @@ impl Scan {
             mtime: Time { seconds: stat.mtime(), nanoseconds: stat.mtime_nsec() as u32 },
             xattrs,
             immutable: false,
+            verity: false,
         })
     }
 }

@@ -72,3 +72,54 @@ impl Error {
         move |source| Self::Io { doing, source }
     }
 }
+
+/// Something wrong with bytes that were read back. Reading goes on where it can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Whether something is broken; else it is only unusual.
+    pub is_error: bool,
+    /// Structure, path or offset ("inode 12", "/etc/fstab", "backup header").
+    pub place: String,
+    /// What is wrong with it, found versus expected.
+    pub what: String,
+}
+
+/// The faults of one reading, at most [`Faults::MAX`] of them.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    list: Vec<Fault>,
+    dropped: usize,
+}
+
+impl Faults {
+    /// More than this many are counted, not kept.
+    pub const MAX: usize = 1000;
+
+    /// Notes that something is broken.
+    pub fn error(&mut self, place: impl Into<String>, what: impl Into<String>) {
+        self.add(true, place.into(), what.into());
+    }
+
+    /// Notes that something is unusual.
+    pub fn warning(&mut self, place: impl Into<String>, what: impl Into<String>) {
+        self.add(false, place.into(), what.into());
+    }
+
+    fn add(&mut self, is_error: bool, place: String, what: String) {
+        if self.list.len() < Self::MAX {
+            self.list.push(Fault { is_error, place, what });
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// The faults in the order they were found; a last one says how many more there are.
+    #[must_use]
+    pub fn into_list(mut self) -> Vec<Fault> {
+        if self.dropped > 0 {
+            let what = format!("{} more faults", self.dropped);
+            self.list.push(Fault { is_error: true, place: "here and elsewhere".into(), what });
+        }
+        self.list
+    }
+}

@@ -15,9 +15,11 @@ pub mod disk;
 pub mod error;
 pub mod filesystem;
 pub mod partition;
+pub mod reader;
 pub mod sparse;
 pub mod tree;
 pub mod units;
+pub mod verity;
 pub mod writer;
 
-pub use error::{Error, Result};
+pub use error::{Error, Fault, Faults, Result};

@@ -4,7 +4,10 @@
 
 use std::io::{self, Read};
 
-use crate::{Error, Result, data::Data};
+use crate::{
+    Error, Result,
+    data::{Data, ReadAt},
+};
 
 /// A piece of data at its place.
 #[derive(Clone, Debug)]
@@ -158,6 +161,12 @@ impl Sparse {
     #[must_use]
     pub const fn reader(&self) -> Reader<'_> {
         Reader { sparse: self, at: 0 }
+    }
+}
+
+impl ReadAt for Sparse {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        Self::read_exact_at(self, buf, offset)
     }
 }
 

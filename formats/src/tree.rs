@@ -49,6 +49,8 @@ pub struct Meta {
     pub xattrs: Arc<Xattrs>,
     /// `chattr +i`.
     pub immutable: bool,
+    /// fs-verity: the content is sealed, and checked whenever it is read. Regular files only.
+    pub verity: bool,
 }
 
 impl Meta {

@@ -7,7 +7,8 @@ use diskwright::deploy::{
     bootloader::Bootloader,
     install_config::{InstallConfig, kargs_d},
     rootfs::Rootfs,
-    system::{OsRelease, composefs_mode, selinux_mode, selinux_policy},
+    selinux::{Config, Policy},
+    system::{OsRelease, composefs_mode},
 };
 use diskwright_formats::{
     sparse::Sparse,
@@ -56,7 +57,7 @@ fuzz_target!(init: seed(SEEDS), |data: &[u8]| {
     }
     let rootfs = Rootfs { tree: &tree, root: tree.root() };
     let _ = (InstallConfig::read(&rootfs, "x86_64"), kargs_d(&rootfs, "x86_64"));
-    let _ = (composefs_mode(&rootfs), selinux_mode(&rootfs), selinux_policy(&rootfs));
+    let _ = (composefs_mode(&rootfs), Config::read(&rootfs).is_ok(), Policy::read(&rootfs).is_ok());
     let os = OsRelease::read(&rootfs).unwrap_or_default();
     let _ = (os.title(), Bootloader::find(&rootfs, Arch::X86_64, &os).map(|found| found.describe()));
 });

@@ -11,6 +11,8 @@
 //! Left out on purpose: aliases (an anchor alone is harmless), merge keys and tags, which TOML and
 //! JSON cannot express, and more than one document.
 
+use std::collections::HashMap;
+
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as Marks};
 
 use super::{
@@ -96,13 +98,14 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Marks), ScanError>>> Reader<P> {
 
     fn table(&mut self, depth: usize) -> Result<Vec<(Key, Node)>, Fault> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut lines = HashMap::new();
         loop {
             let key = match self.next()? {
                 (Event::MappingEnd, _) => return Ok(entries),
                 (event, marks) => key(event, span(&marks))?,
             };
-            if let Some((first, _)) = entries.iter().find(|(other, _)| other.name == key.name) {
-                let message = format!("given twice; first on line {}", first.span.line);
+            if let Some(first) = lines.insert(key.name.clone(), key.span.line) {
+                let message = format!("given twice; first on line {first}");
                 return Err(Fault::of_key(&key.name, message).at(key.span));
             }
             let event = self.next()?;

@@ -14,12 +14,14 @@ use diskwright_formats::writer;
 
 use crate::{
     build::{BuildRequest, SizeWish},
+    convert::ConvertRequest,
     inspect::InspectRequest,
     progress::{Level, Style},
     source::{CacheChoice, Options},
+    verify::VerifyRequest,
 };
 
-pub use text::{Version, inspection, size};
+pub use text::{Version, inspection, paths, size, verification};
 
 /// What is made when no type is named.
 const DEFAULT_TYPE: &str = "qcow2";
@@ -47,8 +49,12 @@ pub struct Cli {
 pub enum Verb {
     /// Make disks of an image (the verb when none is named)
     Build(Box<BuildArgs>),
+    /// Write a disk that exists, raw or qcow2, in other formats
+    Convert(ConvertArgs),
     /// Show what an image holds, as far as a disk is concerned
     Inspect(InspectArgs),
+    /// Read a disk back and say what is wrong with it
+    Verify(VerifyArgs),
     /// Show the version, formats and filesystems of this program
     Version {
         /// How to write it
@@ -163,6 +169,26 @@ impl InspectArgs {
     }
 }
 
+/// Arguments of `verify`.
+#[derive(Args, Debug)]
+#[command(after_long_help = text::verify_notes())]
+pub struct VerifyArgs {
+    /// The disk, raw or qcow2; it is only read
+    #[arg(value_name = "DISK", value_hint = ValueHint::FilePath)]
+    pub disk: PathBuf,
+    /// How to write the report
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+impl VerifyArgs {
+    /// What is asked of the library.
+    #[must_use]
+    pub fn request(&self) -> VerifyRequest {
+        VerifyRequest { disk: self.disk.clone() }
+    }
+}
+
 /// Arguments of `build`.
 #[derive(Args, Debug)]
 #[command(after_help = text::names(), after_long_help = text::build_examples())]
@@ -179,6 +205,41 @@ pub struct BuildArgs {
     /// What people type out of habit.
     #[command(flatten)]
     pub dead: DeadArgs,
+}
+
+/// Arguments of `convert`.
+#[derive(Args, Debug)]
+pub struct ConvertArgs {
+    /// The disk: a raw or qcow2 file, or a block device
+    #[arg(value_name = "DISK", value_hint = ValueHint::FilePath)]
+    pub input: PathBuf,
+    /// What to write.
+    #[command(flatten)]
+    pub out: OutArgs,
+    /// Time of everything that needs one, in seconds since 1970 [default: 0]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "SOURCE_DATE_EPOCH",
+        hide_env_values = true,
+        allow_negative_numbers = true
+    )]
+    pub source_date_epoch: Option<i64>,
+}
+
+impl ConvertArgs {
+    /// What is asked of the library.
+    #[must_use]
+    pub fn request(&self) -> ConvertRequest {
+        ConvertRequest {
+            input: self.input.clone(),
+            types: self.out.types.clone(),
+            output: self.out.output.clone(),
+            chown: self.out.chown,
+            compression: self.out.compress,
+            source_date_epoch: self.source_date_epoch,
+        }
+    }
 }
 
 /// What is written, and where to.

@@ -10,14 +10,18 @@ use diskwright_formats::{
 use serde::Serialize;
 
 use super::values::root_filesystems;
-use crate::inspect::Inspection;
+use crate::{
+    inspect::Inspection,
+    verify::{Partition, Severity, VerifyReport},
+    write::BuiltOutput,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
   1    a failure of no other kind
   2    the command line is wrong
-  3    the image or the blueprint is: corrupt, unsupported, or asking for what cannot be done
+  3    the image, the blueprint or the disk is corrupt, unsupported, or asks the impossible
   4    a registry, or the network on the way to it
   5    the output: disk full, read-only, not permitted
   130  interrupted (143: terminated); nothing is left behind";
@@ -27,7 +31,9 @@ pub(super) fn overview() -> String {
     let mut text = String::from("Examples:\n");
     text += "  diskwright registry.example.com/os:latest\n";
     text += "  diskwright build --type qcow2,raw --output disks registry.example.com/os:latest\n";
-    text += "  diskwright inspect oci:os-layout:latest\n\n";
+    text += "  diskwright inspect oci:os-layout:latest\n";
+    text += "  diskwright convert -t vmdk,azure -o disks disk.qcow2\n";
+    text += "  diskwright verify disks/qcow2/disk.qcow2\n\n";
     text += &formats();
     text += &filesystems();
     text + EXIT_CODES
@@ -49,6 +55,15 @@ pub(super) fn build_examples() -> String {
     text + EXIT_CODES
 }
 
+/// What `diskwright verify --help` adds.
+pub(super) fn verify_notes() -> String {
+    let mut text =
+        String::from("Read are the partition table, the filesystems (ext4, FAT), the ostree repository\n");
+    text += "(every object is hashed), deployments, boot entries and bootloaders. Needs no root and\n";
+    text += "no mounts. The exit code is 3 if there is an error; warnings do not change it.\n\n";
+    text + EXIT_CODES
+}
+
 /// What `diskwright build -h` adds.
 pub(super) fn names() -> String {
     let types: Vec<_> = WRITERS.iter().map(|writer| writer.spec().name).collect();
@@ -63,7 +78,7 @@ pub(super) fn names() -> String {
 fn formats() -> String {
     let mut text = String::from("Types (--type), and the file each makes:\n");
     for spec in WRITERS.iter().map(|writer| writer.spec()) {
-        let _ = write!(text, "  {:<10} {:<20} {}", spec.name, spec.path, spec.about);
+        let _ = write!(text, "  {:<13} {:<26} {}", spec.name, spec.path, spec.about);
         if !spec.aliases.is_empty() {
             let _ = write!(text, " (also: {})", spec.aliases.join(", "));
         }
@@ -75,6 +90,15 @@ fn formats() -> String {
 fn filesystems() -> String {
     let names: Vec<_> = root_filesystems().collect();
     format!("Filesystems (--rootfs):\n  {}\n\n", names.join(", "))
+}
+
+/// The paths of what was made, each once, a line each.
+#[must_use]
+pub fn paths(outputs: &[BuiltOutput]) -> String {
+    let mut paths: Vec<_> = outputs.iter().map(|output| &output.path).collect();
+    let mut seen = std::collections::HashSet::new();
+    paths.retain(|path| seen.insert(*path));
+    paths.iter().map(|path| format!("{}\n", path.display())).collect()
 }
 
 /// `bytes` with a binary unit, three digits at least.
@@ -151,6 +175,35 @@ pub fn inspection(found: &Inspection) -> String {
     for (key, value) in &found.labels {
         facts.add("label", &format!("{key}={value}"));
     }
+    facts.0
+}
+
+/// A report of `verify` as text: facts, findings a line each, and the sum.
+#[must_use]
+pub fn verification(report: &VerifyReport) -> String {
+    let mut facts = Facts::default();
+    facts.add("disk", &format!("{} ({}, {})", report.disk.display(), report.format, size(report.size)));
+    for partition in &report.partitions {
+        let Partition { number, name, filesystem, uuid, inodes, .. } = partition;
+        let holds = match (filesystem, uuid) {
+            (Some(filesystem), Some(uuid)) => format!("{filesystem} {uuid}, {inodes} inodes"),
+            _ => "no filesystem".to_owned(),
+        };
+        facts.add("partition", &format!("{number} {name} ({}), {holds}", size(partition.size)));
+    }
+    let (objects, bytes) = (report.objects, size(report.object_bytes));
+    facts.add("repository", &format!("{objects} objects, {bytes} hashed, {} refs", report.refs));
+    for deployment in &report.deployments {
+        let origin = deployment.origin.as_deref().unwrap_or("no origin");
+        facts
+            .add("deployment", &format!("{}, {origin}, composefs {}", deployment.path, deployment.composefs));
+    }
+    for finding in &report.findings {
+        let severity = if finding.severity == Severity::Error { "error" } else { "warning" };
+        facts.add(severity, &format!("{}: {}: {}", finding.check, finding.place, finding.what));
+    }
+    let counts = format!("{} errors, {} warnings", report.errors, report.warnings);
+    facts.add("result", if report.findings.is_empty() { "clean" } else { &counts });
     facts.0
 }
 

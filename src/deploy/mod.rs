@@ -125,6 +125,7 @@ pub fn deploy(
     let image_root = merged.tree.root();
     let content_bytes = content_bytes(&merged.tree);
     let config = RepoConfig {
+        fsverity: system.verity,
         bls_append_except_default: system.install.ostree.bls_append_except_default.clone(),
         ..RepoConfig::default()
     };
@@ -141,6 +142,7 @@ pub fn deploy(
         arguments: &arguments,
         fstab: Some(&fstab),
         ids,
+        progress,
     };
     let LaidDown { root, boot, entry, policy } =
         sysroot.lay_down(&mut tree, imported, |tree, deployment, etc, var| {
@@ -208,6 +210,8 @@ struct System {
     target: Target,
     /// Content outside /usr, /etc and /var shows on the deployed system.
     all_paths: bool,
+    /// The deployed system demands fs-verity.
+    verity: bool,
 }
 
 impl System {
@@ -231,8 +235,9 @@ impl System {
         // Refused here, before anything is hashed; the one to boot is the commit's.
         Kernel::find(&rootfs)?;
         let bootloader = Bootloader::find(&rootfs, arch, &os)?;
-        let all_paths = system::composefs_mode(&rootfs)? != "no";
-        Ok(Self { os, install, bootloader, target, all_paths })
+        let composefs = system::composefs_mode(&rootfs)?;
+        let (all_paths, verity) = (composefs != "no", composefs == "verity");
+        Ok(Self { os, install, bootloader, target, all_paths, verity })
     }
 
     fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<String> {
@@ -277,8 +282,9 @@ fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
     }
     let mode = system::composefs_mode(rootfs)?;
     ensure!(
-        !matches!(mode.as_str(), "verity" | "signed"),
-        "the image asks for composefs '{mode}' (ostree/prepare-root.conf); fs-verity cannot be written yet"
+        mode != "signed",
+        "the image asks for composefs 'signed' (ostree/prepare-root.conf), which boots signed commits only; the \
+         commit of a container image is made where it is deployed, and nobody signs it (use 'verity')"
     );
     ensure!(
         rootfs.is_directory("sysroot"),
@@ -291,11 +297,11 @@ fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of all regular files below the root, each name counted.
+/// Bytes of all regular files below the root, each name counted, holes not.
 #[must_use]
 pub fn content_bytes(tree: &Tree) -> u64 {
     let size = |(_, id): (Vec<u8>, NodeId)| match &tree.node(id).kind {
-        Kind::File(content) => content.len(),
+        Kind::File(content) => content.data_len(),
         _ => 0,
     };
     tree.walk().map(size).fold(0, u64::saturating_add)

@@ -159,7 +159,8 @@ pub fn composefs_mode(rootfs: &Rootfs<'_>) -> Result<String> {
 }
 
 /// The value of `key` in `[section]` of a key file.
-fn key_file_value(text: &str, section: &str, key: &str) -> Option<String> {
+#[must_use]
+pub fn key_file_value(text: &str, section: &str, key: &str) -> Option<String> {
     let mut inside = false;
     let mut found = None;
     for line in text.lines().map(str::trim) {

@@ -144,7 +144,7 @@ impl<'a> Builder<'a> {
             shared
         });
         let Entry { mode, uid, gid, mtime, .. } = *entry;
-        Meta { mode, uid, gid, mtime, xattrs: shared, immutable: false }
+        Meta { mode, uid, gid, mtime, xattrs: shared, immutable: false, verity: false }
     }
 
     fn describe(&mut self, directory: NodeId, meta: Meta) {

@@ -119,3 +119,10 @@ fn password_beside_a_mistake() {
         assert!(!said.contains("secret"), "{said}");
     }
 }
+
+/// Looking for each key among all before it would take minutes.
+#[test]
+fn very_many_keys() {
+    let keys: String = (0..200_000).map(|index| format!("k{index}: 1\n")).collect();
+    refuse_blueprint(keys, &["server.yaml:1", "k0", "unknown key"]);
+}

@@ -150,11 +150,11 @@ fn with_small(desk: &Desk, directory: &str, size: &str, arguments: &[&str]) -> (
 
 #[test]
 fn full_disk() {
-    for kind in WRITERS.iter().map(|writer| writer.spec().name) {
+    for spec in WRITERS.iter().map(|writer| writer.spec()) {
         let (desk, layout) = (Desk::new(), Tiny::default().write());
         let before = desk.found();
-        let (output, left) = with_small(&desk, "out", "64k", &["--type", kind, &layout.reference()]);
-        assert_refused(&output, OUTPUT, &["No space left", kind]);
+        let (output, left) = with_small(&desk, "out", "64k", &["--type", spec.name, &layout.reference()]);
+        assert_refused(&output, OUTPUT, &["No space left", spec.path]);
         assert_eq!(left, "");
         assert_eq!(desk.found(), before);
     }

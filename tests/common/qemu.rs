@@ -14,6 +14,8 @@
 //! The machine is emulated, which works anywhere; a boot takes about a minute.
 //! `DISKWRIGHT_TEST_ACCEL=kvm` asks for hardware instead.
 
+#![allow(dead_code, reason = "each test program uses its part of this")]
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};

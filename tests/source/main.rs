@@ -4,7 +4,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its fixtures too")]
 
+mod disks;
 mod fixture;
 mod local;
 mod registry;
+#[path = "../common/tiny.rs"]
+mod tiny;
 mod wire;

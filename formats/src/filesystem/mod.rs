@@ -1,12 +1,16 @@
 //! Filesystems: from a [`Tree`] to the bytes of a partition.
 
+mod contents;
 pub mod ext4;
 pub mod fat;
 
+pub(crate) use contents::Claims;
+pub use contents::Contents;
 use uuid::Uuid;
 
 use crate::{
     Result,
+    data::Data,
     sparse::Sparse,
     tree::{Time, Tree},
 };
@@ -51,4 +55,11 @@ pub static FILESYSTEMS: &[&dyn Filesystem] = &[&ext4::Ext4, &fat::Fat];
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static dyn Filesystem> {
     FILESYSTEMS.iter().copied().find(|filesystem| filesystem.name() == name)
+}
+
+/// Reads the filesystem that fills `volume`; `None` if it is none of those known here.
+/// Whatever the bytes are, this ends, and memory follows the number of inodes.
+#[must_use]
+pub fn read(volume: &Data) -> Option<Contents> {
+    [ext4::read, fat::read].into_iter().find_map(|read| read(volume))
 }

@@ -8,6 +8,9 @@
 //! checksums are the `gpt` crate's; positions are checked here, because the
 //! crate does not. Left out on purpose: hybrid MBRs, more than 128 entries.
 
+mod ondisk;
+mod reader;
+
 use std::{
     collections::BTreeMap,
     io::{self, Read, Seek, SeekFrom, Write},
@@ -26,6 +29,8 @@ use crate::{
     disk::{Layout, Partition},
     sparse::Sparse,
 };
+
+pub use reader::{Table, read};
 
 /// Entries of the table.
 const ENTRY_COUNT: u64 = 128;

@@ -1,9 +1,27 @@
 //! Disk formats: from a disk's bytes to the file that is shipped.
 
+pub mod ami;
+pub mod compressed;
+pub mod containerdisk;
+pub mod gce;
+pub mod oci;
+mod options;
+pub mod ova;
+mod parts;
+mod progress;
 pub mod qcow2;
 pub mod raw;
+pub mod vagrant;
+pub mod vdi;
+pub mod vhd;
+pub mod vhdx;
+pub mod vmdk;
 
-use crate::{Result, sparse::Sparse};
+pub use self::{
+    options::{Compression, Firmware, Machine, Options, Qcow2Version},
+    progress::Progress,
+};
+use crate::{Error, Result, sparse::Sparse};
 
 /// What a format's file is used as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +39,8 @@ pub struct Spec {
     pub name: &'static str,
     /// Other names that are accepted.
     pub aliases: &'static [&'static str],
-    /// Path of the file below the output directory ("qcow2/disk.qcow2").
+    /// Path of the file below the output directory ("qcow2/disk.qcow2"). Formats of one path
+    /// write the same bytes, and one file serves them all.
     pub path: &'static str,
     /// The disk's size must be a multiple of this many bytes.
     pub size_multiple: u64,
@@ -31,23 +50,26 @@ pub struct Spec {
     pub about: &'static str,
 }
 
-/// How clusters are compressed, in formats that can.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// Deflate: readable by every consumer of the format.
-    #[default]
-    Zlib,
-    /// Zstandard: smaller and faster, for newer consumers.
-    Zstd,
-}
+impl Spec {
+    /// Whether the disk has a size that the format can have.
+    fn check(&self, disk: &Sparse) -> Result<()> {
+        if disk.len().is_multiple_of(self.size_multiple) {
+            return Ok(());
+        }
+        Err(Error::Unsupported {
+            what: format!("{} disk of {} bytes", self.name, disk.len()),
+            why: format!("its size must be a multiple of {} bytes", self.size_multiple),
+        })
+    }
 
-/// Choices of the user that formats honour.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// How to compress.
-    pub compression: Compression,
+    /// [`Self::check`], and that the disk is no larger than `allowed` bytes.
+    fn check_limit(&self, disk: &Sparse, allowed: u64) -> Result<()> {
+        self.check(disk)?;
+        if disk.len() <= allowed {
+            return Ok(());
+        }
+        Err(Error::Limit { what: format!("{} disk: bytes", self.name), found: disk.len(), allowed })
+    }
 }
 
 /// Where a format goes. Bytes may arrive in any order and from several
@@ -76,17 +98,6 @@ impl Output for std::fs::File {
     }
 }
 
-/// Hears how far a writer is.
-pub trait Progress: Sync {
-    /// `bytes` more of the virtual disk's data (not of its gaps) are done.
-    fn advance(&self, bytes: u64);
-}
-
-/// Progress that nobody watches.
-impl Progress for () {
-    fn advance(&self, _bytes: u64) {}
-}
-
 /// A disk format. Deterministic: the same disk and options give the same bytes on any number of cores.
 pub trait FormatWriter: Sync {
     /// Names, paths and demands.
@@ -95,7 +106,8 @@ pub trait FormatWriter: Sync {
     /// Writes `disk` to `out`, reading each byte of it once.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] for reading and writing, [`crate::Error::Limit`] for a disk the format cannot hold.
+    /// [`crate::Error::Io`] for reading and writing, [`crate::Error::Limit`] for a disk the format cannot
+    /// hold, [`crate::Error::Unsupported`] for a size or options it cannot have.
     fn write(
         &self,
         disk: &Sparse,
@@ -106,7 +118,26 @@ pub trait FormatWriter: Sync {
 }
 
 /// Every format there is, in the order help texts show them.
-pub static WRITERS: &[&dyn FormatWriter] = &[&raw::Raw, &qcow2::Qcow2];
+pub static WRITERS: &[&dyn FormatWriter] = &[
+    &raw::Raw,
+    &compressed::XZ,
+    &compressed::ZSTD,
+    &compressed::GZIP,
+    &qcow2::Qcow2,
+    &vmdk::STREAM,
+    &vmdk::SPARSE,
+    &ova::Ova,
+    &vhd::FIXED,
+    &vhd::DYNAMIC,
+    &vhd::AZURE,
+    &vhdx::Vhdx,
+    &vdi::Vdi,
+    &ami::Ami,
+    &gce::Gce,
+    &oci::Oci,
+    &containerdisk::ContainerDisk,
+    &vagrant::Vagrant,
+];
 
 /// The format with that name or alias.
 #[must_use]

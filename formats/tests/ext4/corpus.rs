@@ -300,6 +300,7 @@ impl Dice {
             mtime,
             xattrs,
             immutable: false,
+            verity: false,
         }
     }
 

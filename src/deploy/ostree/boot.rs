@@ -36,7 +36,10 @@ pub struct BootEntry {
 }
 
 /// sha256 over kernel, initramfs and device trees, in this order.
-pub(super) fn checksum(tree: &Tree, kernel: &Kernel) -> Result<String> {
+///
+/// # Errors
+/// Reading them.
+pub fn checksum(tree: &Tree, kernel: &Kernel) -> Result<String> {
     let mut hash = Sha256::new();
     let single = [Some(kernel.vmlinuz), kernel.initramfs, kernel.devicetree];
     let mut files: Vec<NodeId> = single.into_iter().flatten().collect();
@@ -55,6 +58,15 @@ pub(super) fn checksum(tree: &Tree, kernel: &Kernel) -> Result<String> {
         }
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Firmware checks no fs-verity, and bootloaders need not know it.
+fn without_verity(tree: &mut Tree, object: NodeId) -> NodeId {
+    let mut copy = tree.node(object).clone();
+    if !std::mem::take(&mut copy.meta.verity) {
+        return object;
+    }
+    tree.add(copy)
 }
 
 fn regular_files(tree: &Tree, directory: NodeId, found: &mut Vec<NodeId>) {
@@ -108,6 +120,7 @@ impl Boot<'_> {
         for (file, name) in &named {
             if let Some(file) = *file {
                 let object = repo.object(tree, file);
+                let object = without_verity(tree, object);
                 tree.link(directory, name.as_bytes(), object);
             }
         }

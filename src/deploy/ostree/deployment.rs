@@ -90,7 +90,8 @@ impl<'a> Checkout<'a> {
             *names += 1;
             return object;
         }
-        let copy = self.tree.node(object).clone();
+        let mut copy = self.tree.node(object).clone();
+        copy.meta.verity = false;
         self.tree.add(copy)
     }
 

@@ -1,7 +1,7 @@
 //! The ostree repository, deployment and sysroot, laid down offline: what
 //! bootc leaves on a disk it installed, to the byte where later upgrades look.
 //!
-//! Not here: fs-verity.
+//! Not here: signatures.
 
 mod boot;
 pub mod cfs;
@@ -24,7 +24,7 @@ use diskwright_formats::{
 use serde_json::{Value, json};
 
 use boot::Boot;
-pub use boot::BootEntry;
+pub use boot::{BootEntry, checksum as boot_checksum};
 use checksum::Checksum;
 use chunked::Base;
 use deployment::{Checkout, Deployment, Ostree, text_file};
@@ -252,6 +252,8 @@ pub struct Sysroot<'a> {
     pub fstab: Option<&'a str>,
     /// Times.
     pub ids: &'a Ids,
+    /// Hears of bytes hashed.
+    pub progress: &'a dyn Progress,
 }
 
 /// A physical root and the content of its /boot, as directories of the arena.
@@ -304,9 +306,13 @@ impl Sysroot<'_> {
 
     /// The files of the deployment that are not in the commit.
     fn own_files(&self, tree: &mut Tree, repo: &Repo, commit: NodeId, deployment: Deployment) -> Result<()> {
-        let image = cfs::image(tree, commit, repo, None).context("writing .ostree.cfs")?;
-        let image =
-            tree.add_file(Meta { mtime: self.ids.time(), ..Meta::root(0o644) }, Sparse::from_bytes(image));
+        let digests = repo.digests(tree, self.progress)?;
+        let verity = digests.is_some();
+        let image = cfs::image(tree, commit, repo, digests.as_ref()).context("writing .ostree.cfs")?;
+        let image = tree.add_file(
+            Meta { mtime: self.ids.time(), verity, ..Meta::root(0o644) },
+            Sparse::from_bytes(image),
+        );
         tree.link(deployment.root, *b".ostree.cfs", image);
         if let Some(fstab) = self.fstab {
             let file = text_file(tree, fstab, 0o644, self.ids.time());

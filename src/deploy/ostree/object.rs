@@ -66,7 +66,10 @@ impl ObjectKind {
 
     /// Checks that `bytes` are such an object, in normal form. Files and
     /// detached metadata have no form to check.
-    pub(super) fn validate(self, bytes: &[u8]) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// What is wrong with the form.
+    pub fn validate(self, bytes: &[u8]) -> anyhow::Result<()> {
         match self {
             Self::DirTree => DirTree::parse(bytes).map(drop),
             Self::DirMeta => DirMeta::parse(bytes).map(drop),

@@ -31,9 +31,11 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::{
+    cfs::Digests,
     checksum::Checksum,
     object::{Commit, DirMeta, DirTree, ObjectKind, TreeIds, Variant, file_header, visible_xattrs},
     refs::validate_ref,
+    verity,
 };
 
 const S_IFLNK: u32 = 0o120_000;
@@ -146,6 +148,11 @@ impl Repo {
         self.hashed.get(&file).copied()
     }
 
+    /// Takes the checksum of a file or symbolic link from who has hashed it.
+    pub fn set_checksum(&mut self, file: NodeId, checksum: Checksum) {
+        self.hashed.insert(file, checksum);
+    }
+
     /// Makes a hashed file an object of the repository, whether or not a tree names it.
     ///
     /// # Errors
@@ -176,6 +183,7 @@ impl Repo {
         let mut node = tree.node(like).clone();
         node.meta.mtime = Time::default();
         node.meta.immutable = false;
+        node.meta.verity = self.config.fsverity && matches!(node.kind, Kind::File(_));
         node.meta.xattrs = visible_xattrs(&node.meta.xattrs);
         if matches!(node.kind, Kind::Symlink(_)) {
             node.meta.mode = SYMLINK_MODE;
@@ -184,6 +192,26 @@ impl Repo {
         *object = FileObject::Node(node);
         self.hashed.insert(node, checksum);
         Some(node)
+    }
+
+    /// The fs-verity digest of every object with content, computed on all cores; `None` where the
+    /// repository has no fs-verity. `progress` hears of the bytes read.
+    ///
+    /// # Errors
+    /// Reading content.
+    pub fn digests(&self, tree: &Tree, progress: &dyn Progress) -> anyhow::Result<Option<Digests>> {
+        if !self.config.fsverity {
+            return Ok(None);
+        }
+        let digest = |(&checksum, object): (&Checksum, &FileObject)| {
+            let (FileObject::Like(node) | FileObject::Node(node)) = *object;
+            let Kind::File(content) = &tree.node(node).kind else { return Ok(None) };
+            let digest = verity::digest(content).with_context(|| format!("hashing object {checksum}"))?;
+            progress.advance(content.len());
+            Ok(Some((checksum, digest)))
+        };
+        let digests: anyhow::Result<Vec<_>> = self.files.par_iter().map(digest).collect();
+        Ok(Some(digests?.into_iter().flatten().collect()))
     }
 
     /// Writes the objects of `dir` and all below it; files must have been hashed.
@@ -326,7 +354,10 @@ impl Repo {
     pub fn into_directory(mut self, tree: &mut Tree) -> anyhow::Result<NodeId> {
         let repo = directory(tree);
         let config = self.config.text().into_bytes();
-        link_file(tree, repo, "config", 0o644, config);
+        let config = tree.add_file(Meta::root(0o644), Sparse::from_bytes(config));
+        // The mark that every object has fs-verity.
+        tree.node_mut(config).meta.verity = self.config.fsverity;
+        tree.link(repo, *b"config", config);
         link_file(tree, repo, ".lock", 0o640, Vec::new());
         for path in ["extensions", "state", "tmp/cache", "refs/heads", "refs/mirrors", "refs/remotes"] {
             make_path(tree, repo, path).with_context(|| format!("making repo/{path}"))?;
@@ -375,8 +406,11 @@ impl Repo {
     }
 }
 
-/// The checksum of a regular file or symbolic link.
-fn hash_file(node: &Node, buffer: &mut [u8], progress: &dyn Progress) -> anyhow::Result<Checksum> {
+/// The checksum of a regular file or symbolic link, read in pieces of the buffer's length.
+///
+/// # Errors
+/// The content's read error, and nodes of another type.
+pub fn hash_file(node: &Node, buffer: &mut [u8], progress: &dyn Progress) -> anyhow::Result<Checksum> {
     let Meta { uid, gid, xattrs, .. } = &node.meta;
     let xattrs = &visible_xattrs(xattrs);
     match &node.kind {

@@ -20,9 +20,19 @@ impl Checksum {
         Self::NEW.with(uuid.as_bytes())
     }
 
-    /// Seed of an inode and its blocks. Generations are all zero here.
+    /// A seed that the superblock stores.
+    pub(super) const fn from_value(value: u32) -> Self {
+        Self(value)
+    }
+
+    /// Seed of an inode and its blocks. Generations are all zero where they are written here.
     pub(super) fn of_inode(self, inode: u32) -> Self {
-        self.with(&inode.to_le_bytes()).with(&[0; 4])
+        self.of_generation(inode, 0)
+    }
+
+    /// Seed of an inode of another generation.
+    pub(super) fn of_generation(self, inode: u32, generation: u32) -> Self {
+        self.with(&inode.to_le_bytes()).with(&generation.to_le_bytes())
     }
 
     /// With more bytes.

@@ -151,7 +151,7 @@ fn put_xattrs(out: &mut Out, layout: &Layout<'_>, seed: Checksum) -> Result<()> 
 fn put_files(out: &mut Out, layout: &Layout<'_>, seed: Checksum) -> Result<()> {
     let mut placement = Placement::default();
     for (index, entry) in layout.inventory.entries().iter().enumerate() {
-        let Kind::File(content) = &layout.inventory.node(entry).kind else { continue };
+        let Some(content) = layout.inventory.content(entry) else { continue };
         if entry.blocks == 0 {
             continue;
         }

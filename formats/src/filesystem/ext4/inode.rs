@@ -13,8 +13,8 @@ use super::{
     inventory::{Entry, FAST_SYMLINK_END, LINKS_MAX},
     layout::{Layout, Placement},
     ondisk::{
-        BLOCK_BYTES, EXTRA_ISIZE, FIRST_INODE, INODE_EXTENTS, INODE_IMMUTABLE, INODE_INDEX, Inode,
-        JOURNAL_INODE, RESIZE_INODE, SECTOR_BYTES, halves, words, zeroed,
+        BLOCK_BYTES, EXTRA_ISIZE, FIRST_INODE, INODE_EXTENTS, INODE_IMMUTABLE, INODE_INDEX, INODE_VERITY,
+        Inode, JOURNAL_INODE, RESIZE_INODE, SECTOR_BYTES, halves, words, zeroed,
     },
     resize_inode,
 };
@@ -108,6 +108,9 @@ impl Inodes<'_> {
         inode.links_count = (links as u16).into();
         if node.meta.immutable {
             inode.flags |= INODE_IMMUTABLE;
+        }
+        if node.meta.verity {
+            inode.flags |= INODE_VERITY;
         }
         self.set_xattrs(&mut inode, entry);
         set_blocks(&mut inode, placement.blocks() + u64::from(entry.xattrs.block.is_some()));

@@ -14,6 +14,7 @@ use super::{
     extent::Run,
     htree::{self, Hasher},
     ondisk::{BLOCK_BYTES, FIRST_INODE, NAME_MAX, ROOT_INODE},
+    verity,
     xattr::{Stored, Table},
 };
 use crate::{
@@ -62,6 +63,8 @@ pub(super) struct Inventory<'a> {
     numbers: Vec<u32>,
     /// Whether lost+found must be added.
     adds_lost_found: bool,
+    /// Content of files with fs-verity, with what checks it.
+    sealed: BTreeMap<NodeId, Sparse>,
     /// Attribute sets.
     pub(super) xattrs: Table,
     /// Hash of names in indexed directories.
@@ -72,9 +75,17 @@ impl<'a> Inventory<'a> {
     pub(super) fn new(tree: &'a Tree, hasher: Hasher) -> Result<Self> {
         let adds_lost_found = tree.child(tree.root(), LOST_FOUND).is_none();
         let numbers = vec![0; tree.node_count()];
-        let mut inventory =
-            Self { tree, entries: Vec::new(), numbers, adds_lost_found, xattrs: Table::new(), hasher };
+        let mut inventory = Self {
+            tree,
+            entries: Vec::new(),
+            numbers,
+            adds_lost_found,
+            sealed: BTreeMap::new(),
+            xattrs: Table::new(),
+            hasher,
+        };
         inventory.number()?;
+        inventory.seal()?;
         inventory.measure()?;
         inventory.collect_xattrs()?;
         Ok(inventory)
@@ -86,6 +97,19 @@ impl<'a> Inventory<'a> {
 
     pub(super) fn node(&self, entry: &Entry) -> &'a Node {
         self.tree.node(entry.node)
+    }
+
+    /// What is stored of a regular file, past its end too.
+    pub(super) fn content(&self, entry: &Entry) -> Option<&Sparse> {
+        match &self.tree.node(entry.node).kind {
+            Kind::File(content) => Some(self.sealed.get(&entry.node).unwrap_or(content)),
+            _ => None,
+        }
+    }
+
+    /// Whether a file has fs-verity.
+    pub(super) fn has_verity(&self) -> bool {
+        !self.sealed.is_empty()
     }
 
     /// The inode number of an entry.
@@ -173,6 +197,22 @@ impl<'a> Inventory<'a> {
         Ok(())
     }
 
+    /// Lays tree and descriptor after the content of files with fs-verity. Reads nothing.
+    fn seal(&mut self) -> Result<()> {
+        for entry in &self.entries {
+            let node = self.tree.node(entry.node);
+            match &node.kind {
+                _ if !node.meta.verity => {}
+                Kind::File(content) => {
+                    self.within(entry.node, "size in bytes", content.len(), FILE_MAX)?;
+                    self.sealed.insert(entry.node, verity::sealed(content)?);
+                }
+                _ => return Err(self.unsupported(entry.node, "only regular files can have fs-verity")),
+            }
+        }
+        Ok(())
+    }
+
     fn enter(&mut self, node: NodeId, inode: u32, parent: u32, links: u32) {
         self.numbers[node.index()] = inode;
         self.entries.push(Entry { node, links, parent, blocks: 0, xattrs: Stored::default() });
@@ -218,8 +258,9 @@ impl<'a> Inventory<'a> {
                 Ok(blocks)
             }
             Kind::File(content) => {
-                self.within(entry.node, "size in bytes", content.len(), FILE_MAX)?;
-                Ok(runs(content).map(|run| run.count).sum())
+                let stored = self.content(entry).unwrap_or(content);
+                self.within(entry.node, "size in bytes", stored.len(), FILE_MAX)?;
+                Ok(runs(stored).map(|run| run.count).sum())
             }
             Kind::Symlink(target) => self.symlink_blocks(entry, target),
             &Kind::CharDevice(major, minor) | &Kind::BlockDevice(major, minor) => {

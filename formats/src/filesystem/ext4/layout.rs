@@ -108,9 +108,9 @@ impl<'a> Layout<'a> {
     fn place_entries(&mut self, files: bool, placement: &mut Placement) {
         for (index, entry) in self.inventory.entries().iter().enumerate() {
             if entry.blocks > 0 && self.is_file(entry) == files {
-                self.starts[index] = match &self.inventory.node(entry).kind {
-                    Kind::File(content) => self.take_runs(inventory::runs(content), placement),
-                    _ => self.take_runs(blocks(entry.blocks), placement),
+                self.starts[index] = match self.inventory.content(entry) {
+                    Some(content) => self.take_runs(inventory::runs(content), placement),
+                    None => self.take_runs(blocks(entry.blocks), placement),
                 };
             }
         }
@@ -151,9 +151,9 @@ impl<'a> Layout<'a> {
     pub(super) fn find(&self, index: usize, placement: &mut Placement) {
         let entry = &self.inventory.entries()[index];
         let start = self.starts[index];
-        match &self.inventory.node(entry).kind {
-            Kind::File(content) => self.fill(start, inventory::runs(content), placement),
-            _ => self.fill(start, blocks(entry.blocks), placement),
+        match self.inventory.content(entry) {
+            Some(content) => self.fill(start, inventory::runs(content), placement),
+            None => self.fill(start, blocks(entry.blocks), placement),
         };
     }
 

@@ -25,8 +25,10 @@ mod inventory;
 mod journal;
 mod layout;
 mod ondisk;
+mod reader;
 mod resize_inode;
 mod superblock;
+mod verity;
 mod xattr;
 
 use self::{
@@ -37,6 +39,7 @@ use self::{
     ondisk::BLOCK_BYTES,
     superblock::LABEL_MAX,
 };
+pub use self::{reader::read, verity::is_sealed};
 use crate::{
     Error, Result,
     filesystem::{Filesystem, Identity},

@@ -62,6 +62,21 @@ pub(super) const FEATURES_INCOMPAT: u32 = 0x2 | 0x40 | 0x80 | 0x200;
 /// `s_feature_ro_compat`: sparse_super, large_file, huge_file, dir_nlink, extra_isize, metadata_csum.
 pub(super) const FEATURES_RO_COMPAT: u32 = 0x1 | 0x2 | 0x8 | 0x20 | 0x40 | 0x400;
 
+/// `s_feature_incompat`: the journal must be replayed.
+pub(super) const INCOMPAT_RECOVER: u32 = 0x4;
+/// `s_feature_incompat`: block numbers have 64 bits.
+pub(super) const INCOMPAT_64BIT: u32 = 0x80;
+/// `s_feature_incompat`: the checksum seed is stored.
+pub(super) const INCOMPAT_CSUM_SEED: u32 = 0x2000;
+/// `s_feature_incompat` that can be read: those written, recover, ea_inode, csum_seed, largedir,
+/// inline_data and casefold.
+pub(super) const INCOMPAT_READ: u32 =
+    FEATURES_INCOMPAT | INCOMPAT_RECOVER | 0x400 | INCOMPAT_CSUM_SEED | 0x4000 | 0x8000 | 0x2_0000;
+/// `s_feature_ro_compat`: metadata_csum.
+pub(super) const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
+/// `s_state`: errors were seen.
+pub(super) const STATE_ERRORS: u16 = 2;
+
 /// Inode of the root directory.
 pub(super) const ROOT_INODE: u32 = 2;
 /// Inode that keeps the reserved group descriptor blocks.
@@ -209,6 +224,15 @@ pub(super) const INODE_IMMUTABLE: u32 = 0x10;
 pub(super) const INODE_INDEX: u32 = 0x1000;
 /// `i_flags`: `i_block` holds an extent tree.
 pub(super) const INODE_EXTENTS: u32 = 0x8_0000;
+
+/// `i_flags`: fs-verity.
+pub(super) const INODE_VERITY: u32 = 0x10_0000;
+/// `s_feature_ro_compat`: verity.
+pub(super) const RO_COMPAT_VERITY: u32 = 0x8000;
+/// `i_flags`: encrypted.
+pub(super) const INODE_ENCRYPTED: u32 = 0x800;
+/// `i_flags`: content lies in the inode.
+pub(super) const INODE_INLINE_DATA: u32 = 0x1000_0000;
 
 /// "Index Nodes", with the fields beyond 128 bytes.
 #[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -11,7 +11,8 @@ use super::{
         BLOCK_BYTES, CHECKSUM_CRC32C, DESCRIPTOR_BYTES, ERRORS_CONTINUE, EXTRA_ISIZE, FEATURES_COMPAT,
         FEATURES_INCOMPAT, FEATURES_RO_COMPAT, FIRST_INODE, FLAG_UNSIGNED_HASH, GROUP_BLOCKS, HASH_HALF_MD4,
         INODE_BYTES, JOURNAL_BACKUP_BLOCKS, JOURNAL_INODE, LOG_FLEX_GROUPS, MOUNT_XATTR_USER_ACL,
-        NO_MOUNT_LIMIT, REVISION_DYNAMIC, STATE_CLEAN, SUPER_MAGIC, Superblock, halves, zeroed,
+        NO_MOUNT_LIMIT, REVISION_DYNAMIC, RO_COMPAT_VERITY, STATE_CLEAN, SUPER_MAGIC, Superblock, halves,
+        zeroed,
     },
 };
 use crate::{data::Data, filesystem::Identity};
@@ -61,6 +62,9 @@ pub(super) fn new(inodes: &Inodes<'_>, identity: &Identity) -> Superblock {
         checksum_type: CHECKSUM_CRC32C,
         ..zeroed()
     };
+    if inodes.layout.inventory.has_verity() {
+        superblock.feature_ro_compat |= RO_COMPAT_VERITY;
+    }
     set_counts(&mut superblock, inodes);
     set_times(&mut superblock, identity);
     set_journal(&mut superblock, inodes);

@@ -264,6 +264,32 @@ fn acl(value: &[u8]) -> Option<Box<[u8]>> {
     Some(stored.into())
 }
 
+/// The name that getxattr(2) takes for an entry, the inverse of [`PREFIXES`].
+pub(super) fn full_name(index: u8, rest: &[u8]) -> Option<Box<[u8]>> {
+    let (prefix, _) = PREFIXES.into_iter().find(|(_, known)| *known == index)?;
+    Some([prefix, rest].concat().into())
+}
+
+/// The value that getxattr(2) gives: only access control lists are stored in another form.
+pub(super) fn acl_shown(index: u8, stored: &[u8]) -> Option<Box<[u8]>> {
+    if full_name(index, b"").is_none_or(|name| *name != *ACL_ACCESS && *name != *ACL_DEFAULT) {
+        return Some(stored.into());
+    }
+    let (version, mut rest) = stored.split_first_chunk::<4>()?;
+    if u32::from_le_bytes(*version) != ACL_VERSION_EXT4 {
+        return None;
+    }
+    let mut shown = ACL_VERSION_LINUX.to_le_bytes().to_vec();
+    while let Some(tag) = rest.first_chunk::<2>() {
+        let has_id = ACL_TAGS_WITH_ID.contains(&u16::from_le_bytes(*tag));
+        let (entry, after) = rest.split_at_checked(if has_id { 8 } else { 4 })?;
+        shown.extend_from_slice(entry);
+        shown.extend_from_slice(if has_id { &[] } else { &[0xFF; 4] });
+        rest = after;
+    }
+    rest.is_empty().then(|| shown.into())
+}
+
 fn in_inode(attributes: &[Attribute<'_>]) -> Box<[u8]> {
     if attributes.is_empty() {
         return Box::default();

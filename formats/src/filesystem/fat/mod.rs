@@ -19,8 +19,10 @@ mod geometry;
 mod layout;
 mod names;
 mod ondisk;
+mod reader;
 mod time;
 
+pub use self::reader::read;
 use self::{geometry::Geometry, layout::Contents};
 use super::{Filesystem, Identity};
 use crate::{Error, Result, sparse::Sparse, tree::Tree};

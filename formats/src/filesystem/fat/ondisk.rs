@@ -2,7 +2,7 @@
 //! those of Microsoft's "FAT: General Overview of On-Disk Format" 1.03.
 
 use zerocopy::{
-    Immutable, IntoBytes,
+    FromBytes, Immutable, IntoBytes, KnownLayout,
     little_endian::{U16, U32},
 };
 
@@ -32,7 +32,7 @@ pub(super) const FSINFO_SECTOR: u16 = 1;
 pub(super) const BACKUP_SECTOR: u16 = 6;
 
 /// BIOS parameter block, section "Boot Sector and BPB", both types.
-#[derive(Debug, Default, IntoBytes, Immutable)]
+#[derive(Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct Bpb {
     /// x86 jump over this block.
@@ -59,7 +59,7 @@ pub(super) struct Bpb {
 }
 
 /// What FAT32 adds to [`Bpb`].
-#[derive(Debug, Default, IntoBytes, Immutable)]
+#[derive(Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct Bpb32 {
     /// Sectors of one FAT.
@@ -74,7 +74,7 @@ pub(super) struct Bpb32 {
 }
 
 /// End of the parameter block, both types.
-#[derive(Debug, Default, IntoBytes, Immutable)]
+#[derive(Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct Extended {
     pub(super) drive: u8,
@@ -126,7 +126,7 @@ pub(super) const ATTR_ARCHIVE: u8 = 0x20;
 pub(super) const ATTR_LONG_NAME: u8 = 0x0f;
 
 /// Short directory entry, section "Directory Structure".
-#[derive(Debug, Default, IntoBytes, Immutable)]
+#[derive(Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct ShortEntry {
     /// Eight bytes and three, padded with spaces.
@@ -148,7 +148,7 @@ pub(super) struct ShortEntry {
 }
 
 /// Thirteen UTF-16 units of a long name, section "Long File Name Implementation".
-#[derive(Debug, IntoBytes, Immutable)]
+#[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct LongEntry {
     /// From 1; the last part of the name comes first and has [`LongEntry::LAST`].

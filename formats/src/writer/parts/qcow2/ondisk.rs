@@ -6,7 +6,7 @@ use zerocopy::{
     big_endian::{U32, U64},
 };
 
-/// Section "Header", version 3.
+/// Section "Header", version 3; version 2 ends after `snapshots_offset`.
 #[derive(Debug, Default, IntoBytes, Immutable)]
 #[repr(C)]
 pub(super) struct Header {
@@ -47,7 +47,8 @@ pub(super) struct Header {
 
 impl Header {
     pub(super) const MAGIC: u32 = u32::from_be_bytes(*b"QFI\xfb");
-    pub(super) const VERSION: u32 = 3;
+    pub(super) const VERSION_2: u32 = 2;
+    pub(super) const VERSION_3: u32 = 3;
     pub(super) const LENGTH: u32 = size_of::<Self>() as u32;
     /// Incompatible feature bit 3: `compression_type` is not 0.
     pub(super) const INCOMPAT_COMPRESSION: u64 = 1 << 3;

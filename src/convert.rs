@@ -1,0 +1,107 @@
+//! A disk that exists, in other formats: no image is read, and nothing of the disk's content changes.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, anyhow};
+use diskwright_formats::{
+    reader,
+    sparse::Sparse,
+    writer::{Compression, FormatWriter, Options},
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    error::{ErrorKind, Hint},
+    output::OutputSet,
+    progress::Progress,
+    write::{self, BuiltOutput},
+};
+
+/// Bytes at the start of a disk that tell it from others: they hold the partition table.
+const HEAD_BYTES: u64 = 1 << 16;
+
+/// Everything a user can ask of one conversion.
+#[derive(Clone, Debug)]
+pub struct ConvertRequest {
+    /// The disk: a raw or qcow2 file, or a block device.
+    pub input: PathBuf,
+    /// Names or aliases of disk formats, in the user's order; empty means `qcow2`.
+    pub types: Vec<String>,
+    /// Directory below which each format puts its file ("qcow2/disk.qcow2").
+    pub output: PathBuf,
+    /// Owner of every file and directory created: uid, and gid if it was given.
+    pub chown: Option<(u32, Option<u32>)>,
+    /// How clusters are compressed, in formats that can.
+    pub compression: Compression,
+    /// Time of everything that needs one, in seconds since 1970; `None` means 0.
+    pub source_date_epoch: Option<i64>,
+}
+
+/// What a conversion made.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConvertReport {
+    /// Size of the disk in bytes.
+    pub virtual_size: u64,
+    /// One entry for each type, in the order of the request.
+    pub outputs: Vec<BuiltOutput>,
+}
+
+/// Writes a disk in other formats.
+///
+/// # Errors
+/// Anything a reader or writer reports; an [`ErrorKind`] in the chain says whose fault it is.
+pub fn convert(request: &ConvertRequest, progress: &dyn Progress) -> Result<ConvertReport> {
+    let writers = write::writers(&request.types)?;
+    let mut outputs = OutputSet::new(&request.output, request.chown)?;
+    progress.begin("reading the disk", None);
+    let disk = open(&request.input)
+        .with_context(|| format!("opening {}", request.input.display()))
+        .context(ErrorKind::Input)?;
+    writers.iter().try_for_each(|writer| check_size(&disk, *writer))?;
+    let options = Options {
+        compression: request.compression,
+        seed: seed(&disk).with_context(|| format!("reading {}", request.input.display()))?,
+        time: request.source_date_epoch.unwrap_or(0),
+        ..Options::default()
+    };
+    let disk = Arc::new(disk);
+    let disks = writers.iter().map(|writer| (writer.spec().path, disk.clone())).collect();
+    let written = write::write_all(&disks, &writers, &options, &mut outputs, progress)?;
+    outputs.commit()?;
+    Ok(ConvertReport { virtual_size: disk.len(), outputs: written })
+}
+
+fn open(path: &Path) -> Result<Sparse> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(anyhow!("it is a directory"));
+    }
+    Ok(reader::open(file)?)
+}
+
+/// Before a byte is written: whether the format can have a disk of this size.
+fn check_size(disk: &Sparse, writer: &dyn FormatWriter) -> Result<()> {
+    let (spec, len) = (writer.spec(), disk.len());
+    let multiple = spec.size_multiple;
+    if len % multiple == 0 {
+        return Ok(());
+    }
+    let hint = format!("enlarge it first: qemu-img resize DISK {}", len.div_ceil(multiple) * multiple);
+    let error = anyhow!("{} wants a multiple of {multiple} bytes, and the disk has {len}", spec.name);
+    Err(error.context(Hint(hint)).context(ErrorKind::Input))
+}
+
+/// Identifiers of the files derive from the disk's partition table, which has its own.
+fn seed(disk: &Sparse) -> Result<[u8; 16]> {
+    let mut head = vec![0; disk.len().min(HEAD_BYTES) as usize];
+    disk.read_exact_at(&mut head, 0).context(ErrorKind::Input)?;
+    let digest = Sha256::new().chain_update(b"diskwright convert 1\0").chain_update(head).finalize();
+    let mut seed = [0; 16];
+    seed.copy_from_slice(&digest[..16]);
+    Ok(seed)
+}

@@ -1,0 +1,131 @@
+//! The partitions of a disk and the filesystems in them.
+
+use diskwright_formats::{
+    data::Data,
+    disk,
+    filesystem::{self, Contents},
+    partition::gpt,
+    tree::{Kind, NodeId, Tree},
+};
+use rayon::prelude::*;
+use uuid::{Uuid, uuid};
+
+use super::report::{Findings, Partition};
+
+/// EFI system partition.
+pub(super) const ESP_TYPE: Uuid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
+/// GRUB for BIOS.
+pub(super) const BIOS_BOOT_TYPE: Uuid = uuid!("21686148-6449-6e6f-744e-656564454649");
+/// Partitions that hold a filesystem for certain: /boot, Linux data.
+const WITH_FILESYSTEM: [Uuid; 3] =
+    [ESP_TYPE, uuid!("bc13c2ff-59e6-4262-a352-b275fd6f7172"), uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4")];
+/// What else may be in a partition: name, offset of its magic number, the number.
+const OTHERS: [(&str, u64, &[u8]); 7] = [
+    ("xfs", 0, b"XFSB"),
+    ("btrfs", 0x10040, b"_BHRfS_M"),
+    ("erofs", 1024, b"\xe2\xe1\xf5\xe0"),
+    ("squashfs", 0, b"hsqs"),
+    ("LUKS", 0, b"LUKS\xba\xbe"),
+    ("LVM", 512, b"LABELONE"),
+    ("swap", 4086, b"SWAPSPACE2"),
+];
+
+/// A partition and what is in it.
+pub(super) struct Volume {
+    /// From 1.
+    pub(super) number: usize,
+    pub(super) entry: disk::Partition,
+    pub(super) bytes: Data,
+    pub(super) contents: Option<Contents>,
+}
+
+impl Volume {
+    /// "partition 4 'root'".
+    pub(super) fn place(&self) -> String {
+        format!("partition {} '{}'", self.number, self.entry.name)
+    }
+
+    /// A path in the volume, for messages.
+    pub(super) fn at(&self, path: &str) -> String {
+        format!("{}: /{}", self.place(), path.trim_start_matches('/'))
+    }
+
+    pub(super) fn described(&self) -> Partition {
+        let contents = self.contents.as_ref();
+        Partition {
+            number: self.number,
+            name: self.entry.name.clone(),
+            type_uuid: self.entry.type_uuid.to_string(),
+            offset: self.entry.offset,
+            size: self.entry.size,
+            filesystem: contents.map(|contents| contents.filesystem),
+            uuid: contents.map(|contents| contents.uuid.clone()),
+            label: contents.map(|contents| contents.label.clone()),
+            inodes: contents.map_or(0, |contents| contents.tree.node_count()),
+        }
+    }
+
+    fn check_contents(&self, findings: &mut Findings) {
+        if let Some(contents) = &self.contents {
+            return findings.faults("filesystem", &self.place(), &contents.faults);
+        }
+        let other = OTHERS.iter().find(|(_, at, magic)| {
+            let mut found = vec![0; magic.len()];
+            self.bytes.read_exact_at(&mut found, *at).is_ok() && found == *magic
+        });
+        match other {
+            Some((name, ..)) => {
+                findings.warning("filesystem", self.place(), format!("{name} is not read"));
+            }
+            None if WITH_FILESYSTEM.contains(&self.entry.type_uuid) => {
+                findings.error("filesystem", self.place(), "no filesystem known here");
+            }
+            None => {}
+        }
+    }
+}
+
+/// Everything on a disk that has a place in its table.
+pub(super) struct Volumes {
+    pub(super) list: Vec<Volume>,
+    /// The code in the MBR.
+    pub(super) boot_code: Option<Box<[u8]>>,
+    pub(super) sector_size: u64,
+}
+
+impl Volumes {
+    pub(super) fn read(disk: &Data, findings: &mut Findings) -> Self {
+        let gpt::Table { layout, boot_code, faults } = gpt::read(disk);
+        findings.faults("table", "", &faults);
+        let sector_size = layout.as_ref().map_or(512, |layout| layout.sector_size.into());
+        let entries = layout.map(|layout| layout.partitions).unwrap_or_default();
+        let entries: Vec<_> = entries.into_iter().enumerate().collect();
+        let read = |(index, entry): (usize, disk::Partition)| {
+            let fits = entry.offset.checked_add(entry.size).is_some_and(|end| end <= disk.len());
+            let bytes = fits.then(|| disk.slice(entry.offset, entry.size))?;
+            let contents = filesystem::read(&bytes);
+            Some(Volume { number: index + 1, entry, bytes, contents })
+        };
+        let list: Vec<Volume> = entries.into_par_iter().filter_map(read).collect();
+        list.iter().for_each(|volume| volume.check_contents(findings));
+        Self { list, boot_code, sector_size }
+    }
+
+    /// Volumes with a filesystem that was read.
+    pub(super) fn readable(&self) -> impl Iterator<Item = (&Volume, &Contents)> {
+        self.list.iter().filter_map(|volume| Some((volume, volume.contents.as_ref()?)))
+    }
+
+    /// Whether a filesystem on the disk has this identifier.
+    pub(super) fn has_filesystem(&self, uuid: &str) -> bool {
+        self.readable().any(|(_, contents)| contents.uuid.eq_ignore_ascii_case(uuid))
+    }
+}
+
+/// A file's content, if it is one and no larger than `max` bytes.
+pub(super) fn read_small(tree: &Tree, node: NodeId, max: u64) -> Option<Vec<u8>> {
+    match &tree.node(node).kind {
+        Kind::File(content) if content.len() <= max => content.to_vec().ok(),
+        _ => None,
+    }
+}
