@@ -20,14 +20,8 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
 fn a_second_deployment_boots_without_blscfg() {
     let scratch = demo::scratch("boot-trixie");
     let image = demo::image("DISKWRIGHT_DEMO_IMAGE_TRIXIE", "demo-image-trixie", " --suite trixie");
-    let arguments = [
-        "--karg",
-        "demo.words=\"two words\"",
-        "--karg",
-        "demo.first=1",
-        "--karg",
-        demo::PATIENCE,
-    ];
+    let arguments =
+        ["--karg", "demo.words=\"two words\"", "--karg", "demo.first=1", "--karg", demo::PATIENCE];
     let (disk, said) = demo::build(&image, &scratch, &arguments);
     assert!(said.contains("boot entries read by GRUB's configuration"), "{said}");
     let disk = demo::overlay(&disk, "overlay.qcow2");
