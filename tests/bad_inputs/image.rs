@@ -241,7 +241,7 @@ fn no_bootloader() {
 }
 
 #[test]
-fn selinux_policy_enabled() {
+fn selinux_policy_without_file_contexts() {
     let image = Tiny::default()
         .with_file("etc/selinux/config", "SELINUX=enforcing\nSELINUXTYPE=targeted\n")
         .with_file("etc/selinux/targeted/policy/policy.33", "x");
@@ -249,10 +249,10 @@ fn selinux_policy_enabled() {
 }
 
 #[test]
-fn composefs_verity() {
+fn composefs_signed() {
     let image =
-        Tiny::default().with_file("usr/lib/ostree/prepare-root.conf", "[composefs]\nenabled = verity\n");
-    refuse_image(&image, &["composefs", "verity", "prepare-root.conf"]);
+        Tiny::default().with_file("usr/lib/ostree/prepare-root.conf", "[composefs]\nenabled = signed\n");
+    refuse_image(&image, &["composefs", "signed", "prepare-root.conf", "verity"]);
 }
 
 #[test]
