@@ -105,8 +105,12 @@ pub enum Format {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Image")]
 pub struct ImageArgs {
-    /// The image: a registry reference, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE
-    #[arg(value_name = "IMAGE", help_heading = None)]
+    /// The image.
+    #[arg(
+        value_name = "IMAGE",
+        help_heading = None,
+        help = "The image: a registry reference, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE"
+    )]
     pub reference: String,
     /// Architecture, of an image that has several [default: this machine's]
     #[arg(long, value_name = "ARCH")]

@@ -3,7 +3,7 @@
 //!
 //! The features are those of e2fsprogs 1.46: every current kernel, GRUB and
 //! e2fsck reads them. Sizes of groups, journal and inode tables follow
-//! mke2fs. A tree is counted ([`inventory`]), laid out in numbers
+//! mke2fs. A tree is counted ([`mod@inventory`]), laid out in numbers
 //! ([`geometry`], [`layout`]) and written in ascending order ([`emit`]).
 //!
 //! 5 % of the blocks are reserved for root as mke2fs does, or half of the
