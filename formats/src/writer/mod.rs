@@ -53,7 +53,7 @@ pub struct Spec {
 impl Spec {
     /// Whether the disk has a size that the format can have.
     fn check(&self, disk: &Sparse) -> Result<()> {
-        if disk.len() % self.size_multiple == 0 {
+        if disk.len().is_multiple_of(self.size_multiple) {
             return Ok(());
         }
         Err(Error::Unsupported {

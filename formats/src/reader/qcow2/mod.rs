@@ -131,7 +131,7 @@ impl Disk {
     }
 
     fn check_offset(&self, what: &str, offset: u64) -> Result<()> {
-        if offset % self.cluster() == 0 {
+        if offset.is_multiple_of(self.cluster()) {
             return Ok(());
         }
         Err(damaged(what, format!("at byte {offset}, which is no boundary of a cluster")))
@@ -239,7 +239,7 @@ impl Runs<'_> {
         }
         match &mut self.run {
             Run::Compressed { start, entries } if *start + entries.len() as u64 == cluster => {
-                entries.push(found)
+                entries.push(found);
             }
             _ => {
                 self.flush()?;

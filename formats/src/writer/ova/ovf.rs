@@ -127,7 +127,7 @@ fn escape(text: &str) -> String {
             '<' => escaped += "&lt;",
             '>' => escaped += "&gt;",
             '"' => escaped += "&quot;",
-            c if c.is_control() || c >= '\u{fffe}' && c <= '\u{ffff}' => escaped.push(' '),
+            c if c.is_control() || ('\u{fffe}'..='\u{ffff}').contains(&c) => escaped.push(' '),
             c => escaped.push(c),
         }
     }

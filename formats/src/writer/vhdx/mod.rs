@@ -114,7 +114,7 @@ struct Layout {
 
 impl Layout {
     fn new(size: u64, sector_size: u32) -> Result<Self> {
-        if ![512, 4096].contains(&sector_size) || size % u64::from(sector_size) != 0 {
+        if ![512, 4096].contains(&sector_size) || !size.is_multiple_of(u64::from(sector_size)) {
             let what = format!("vhdx disk of {size} bytes in sectors of {sector_size}");
             return Err(Error::Unsupported {
                 what,

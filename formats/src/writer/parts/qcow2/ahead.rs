@@ -58,14 +58,14 @@ fn insert_tables(
 ) -> Result<()> {
     let mut l1 = vec![U64::ZERO; l1_entries as usize];
     for (offset, clusters) in (l2_start..).zip(tables) {
-        l1[(clusters[0] / per_table()) as usize] = U64::new(offset * CLUSTER | OFLAG_COPIED);
+        l1[(clusters[0] / per_table()) as usize] = U64::new((offset * CLUSTER) | OFLAG_COPIED);
     }
     file.insert(CLUSTER, Data::from_bytes(l1.as_bytes()))?;
     let mut next = data_start;
     for (offset, clusters) in (l2_start..).zip(tables) {
         let mut table = vec![U64::ZERO; per_table() as usize];
         for cluster in *clusters {
-            table[(cluster % per_table()) as usize] = U64::new(next * CLUSTER | OFLAG_COPIED);
+            table[(cluster % per_table()) as usize] = U64::new((next * CLUSTER) | OFLAG_COPIED);
             next += 1;
         }
         file.insert(offset * CLUSTER, Data::from_bytes(table.as_bytes()))?;
