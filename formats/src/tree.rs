@@ -259,6 +259,35 @@ impl Tree {
         copy
     }
 
+    /// As [`Tree::extract`], but the nodes move: what `root` does not reach is freed.
+    ///
+    /// # Panics
+    /// If `root` is not a directory.
+    #[must_use]
+    pub fn into_subtree(mut self, root: NodeId) -> Self {
+        assert!(self.children(root).is_some(), "a subtree is a directory");
+        let mut tree = Self { nodes: Vec::new(), root: NodeId(0) };
+        let mut places = vec![None; self.nodes.len()];
+        tree.root = self.move_into(&mut tree, root, &mut places);
+        tree
+    }
+
+    fn move_into(&mut self, tree: &mut Self, id: NodeId, places: &mut [Option<NodeId>]) -> NodeId {
+        if let Some(place) = places[id.index()] {
+            return place;
+        }
+        let nothing = Node { meta: Meta::default(), kind: Kind::Fifo };
+        let mut node = std::mem::replace(self.node_mut(id), nothing);
+        if let Kind::Directory(children) = &mut node.kind {
+            for child in children.values_mut() {
+                *child = self.move_into(tree, *child, places);
+            }
+        }
+        let place = tree.add(node);
+        places[id.index()] = Some(place);
+        place
+    }
+
     /// Visits every name below the root, parents first, siblings by bytes.
     /// A node with several names is visited once for each.
     pub fn walk(&self) -> Walk<'_> {
@@ -307,5 +336,8 @@ mod tests {
         assert_eq!(tree.lookup("a"), tree.lookup("/usr/b"));
         let paths: Vec<_> = tree.walk().map(|(path, _)| String::from_utf8(path).unwrap()).collect();
         assert_eq!(paths, ["", "a", "usr", "usr/b"]);
+        let moved = tree.into_subtree(directory);
+        assert_eq!((moved.node_count(), moved.walk().count()), (2, 2));
+        assert!(moved.lookup("b").is_some());
     }
 }

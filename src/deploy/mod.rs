@@ -171,6 +171,8 @@ pub fn deploy(
         policy.label_root(&mut tree, ids.time());
         policy.label_boot(&mut trees[1], ids.time());
     }
+    // The layers' own trees are not needed any more.
+    let tree = tree.into_subtree(root);
     let mut volumes = volumes(trees, tree, &uuids, ids, content_bytes);
     if wishes.arch == Arch::X86_64 {
         volumes.insert(0, bios_boot(core_image, ids));
