@@ -51,6 +51,7 @@ pub(crate) fn refuse(package: &str, program: &str, args: &[&str]) -> String {
 }
 
 /// Writes `disk` in the format `name` to `path`.
+#[expect(clippy::needless_pass_by_value, reason = "callers make options on the spot")]
 pub(crate) fn write(name: &str, disk: &Sparse, options: Options, path: &Path) {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap();
     writer::by_name(name).unwrap().write(disk, &options, &file, &()).unwrap();
