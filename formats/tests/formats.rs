@@ -263,21 +263,30 @@ fn options_that_cannot_be_are_errors() {
     refused("vhdx", Options { sector_size: 520, ..default() });
 }
 
-/// QEMU reads no VHDX of such sectors; 7-Zip does, if there is more than one.
+/// QEMU reads no VHDX of such sectors. 7-Zip does, but refuses an odd number of them: it tests one bit of
+/// the size where it means all below it. Of those disks libvhdi judges the metadata, and nobody the content.
 #[test]
 fn vhdx_has_sectors_of_4_kib() {
-    for (name, disk) in corpus().into_iter().filter(|(_, disk)| disk.len() % 4096 == 0 && disk.len() > 4096) {
+    let mut counts = [0, 0];
+    for (name, disk) in corpus().into_iter().filter(|(_, disk)| disk.len() % 4096 == 0) {
         let options = Options { sector_size: 4096, ..Options::default() };
         let written = Written::new(by_name("vhdx"), &disk, options);
         let (file, expected) = (written.file(), written.path("expected"));
         let (file, expected) = (text(&file), text(&expected));
-        shell("7zip", &format!("7zz x -tVHDX -so {file} | cmp - {expected}"));
-        let info = judge::pass("7zip", "7zz", &["l", "-tVHDX", file]);
-        assert!(info.contains("4096"), "{name}: {info}");
+        let info = judge::pass("libvhdi-utils", "vhdiinfo", &[file]);
+        let has = |what: &str| info.contains(what);
+        assert!(has("4096 bytes") && has(&format!("({} bytes)", disk.len())), "{name}: {info}");
+        let is_odd = disk.len() / 4096 % 2 == 1;
+        counts[usize::from(is_odd)] += 1;
+        if is_odd {
+            continue;
+        }
+        shell("7zip", &format!("7zz x -tVHDX -so {file} > {file}.back; cmp {file}.back {expected}"));
         judge::flip(file.as_ref(), 64 * KIB + 9);
         judge::flip(file.as_ref(), 128 * KIB + 9);
         judge::refuse("7zip", "7zz", &["t", "-tVHDX", file]);
     }
+    assert!(counts[0] >= 3 && counts[1] >= 1, "{counts:?}");
 }
 
 #[test]
