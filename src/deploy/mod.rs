@@ -109,26 +109,13 @@ pub fn deploy(
     progress: &dyn Progress,
 ) -> Result<Vec<Volume>> {
     let system = System::examine(image, &merged.tree, wishes)?;
-    progress.note(&format!("bootloader: {}", system.bootloader.describe()));
-    if let Some(text) = system.bootloader.describe_bios() {
-        progress.note(&format!("bootloader: {text}"));
-    }
-    if !system.target.is_registry() {
-        let target = system.target.image_reference();
-        progress.note(&format!(
-            "machines will look for updates at {target}; --target-imgref names a registry instead"
-        ));
-    }
+    system.announce(progress);
     let uuids = Uuids::new(ids);
     let arguments = system.kernel_arguments(&merged.tree, wishes, &uuids)?;
     let fstab = uuids.fstab();
     let image_root = merged.tree.root();
     let content_bytes = content_bytes(&merged.tree);
-    let config = RepoConfig {
-        fsverity: system.verity,
-        bls_append_except_default: system.install.ostree.bls_append_except_default.clone(),
-        ..RepoConfig::default()
-    };
+    let config = system.repository();
     let imported =
         ostree::import(&mut merged, image, &system.target, config, system.all_paths, ids, progress)?;
     let mut tree = merged.tree;
@@ -144,24 +131,19 @@ pub fn deploy(
         ids,
         progress,
     };
-    let LaidDown { root, boot, entry, policy } =
-        sysroot.lay_down(&mut tree, imported, |tree, deployment, etc, var| {
-            customize::apply(
-                tree,
-                &customize::System { deployment, etc, var },
-                wishes.blueprint,
-                ids.time(),
-                &ids.bytes("accounts"),
-            )
-        })?;
-    let skip_boot_uuid = system.install.bootupd.skip_boot_uuid.unwrap_or(false);
+    let seed = ids.bytes("accounts");
+    let customize = |tree: &mut Tree, deployment, etc, var| {
+        let system = customize::System { deployment, etc, var };
+        customize::apply(tree, &system, wishes.blueprint, ids.time(), &seed)
+    };
+    let LaidDown { root, boot, entry, policy } = sysroot.lay_down(&mut tree, imported, customize)?;
     let facts = Facts {
         boot_uuid: uuids.boot,
         boot_filesystem: BOOT_FILESYSTEM,
         separate_boot: true,
         entry: &entry,
         time: ids.time(),
-        skip_boot_uuid,
+        skip_boot_uuid: system.install.bootupd.skip_boot_uuid.unwrap_or(false),
     };
     let core_image = system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
     let esp = system.bootloader.esp(&mut tree, image_root, &facts);
@@ -240,6 +222,28 @@ impl System {
         let composefs = system::composefs_mode(&rootfs)?;
         let (all_paths, verity) = (composefs != "no", composefs == "verity");
         Ok(Self { os, install, bootloader, target, all_paths, verity })
+    }
+
+    /// What a user may want to know of the image before the work begins.
+    fn announce(&self, progress: &dyn Progress) {
+        progress.note(&format!("bootloader: {}", self.bootloader.describe()));
+        if let Some(text) = self.bootloader.describe_bios() {
+            progress.note(&format!("bootloader: {text}"));
+        }
+        if !self.target.is_registry() {
+            let target = self.target.image_reference();
+            progress.note(&format!(
+                "machines will look for updates at {target}; --target-imgref names a registry instead"
+            ));
+        }
+    }
+
+    fn repository(&self) -> RepoConfig {
+        RepoConfig {
+            fsverity: self.verity,
+            bls_append_except_default: self.install.ostree.bls_append_except_default.clone(),
+            ..RepoConfig::default()
+        }
     }
 
     fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<String> {

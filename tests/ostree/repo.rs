@@ -264,7 +264,10 @@ fn a_newer_ostree_accepts_refs_parents_and_long_metadata() {
     let Committed { mut repo, root, commit: parent } = commit(&tree);
     let long = "x".repeat(100_000);
     let child = repo.commit(root, &[("long", &long), ("a", "b")], Some(parent), TIMESTAMP + 1);
-    let name = format!("ostree/container/image/{}", escape_ref("docker://quay.io/a/b_c:latest@sha256:0"));
+    let name = format!(
+        "ostree/container/image/{}",
+        escape_ref("docker://registry.example.com/a/b_c:latest@sha256:0")
+    );
     repo.set_ref(&name, child).unwrap();
     let directory: NodeId = repo.into_directory(&mut tree).unwrap();
     materialise(&tree, directory, &work.path().join("repo"));

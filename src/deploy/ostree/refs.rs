@@ -60,7 +60,10 @@ mod tests {
     fn known_escapes() {
         for (text, escaped) in [
             ("sha256:ab0", "sha256_3A_ab0"),
-            ("docker://quay.io/example/os_x:latest", "docker_3A__2F__2F_quay_2E_io/example/os__x_3A_latest"),
+            (
+                "docker://registry.example.com/os_x:latest",
+                "docker_3A__2F__2F_registry_2E_example_2E_com/os__x_3A_latest",
+            ),
             (
                 "docker://registry.example.com/gold:latest",
                 "docker_3A__2F__2F_registry_2E_example_2E_com/gold_3A_latest",
