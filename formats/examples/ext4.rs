@@ -21,6 +21,7 @@ use diskwright_formats::{
     filesystem::{self, Identity},
     sparse::Sparse,
     tree::{Kind, Meta, Node, NodeId, Time, Tree, Xattrs},
+    writer::{self, Options},
 };
 use rustix::fs::{SeekFrom, lgetxattr, llistxattr, major, minor, seek};
 use uuid::Uuid;
@@ -163,15 +164,6 @@ fn xattrs(path: &Path) -> Result<Xattrs> {
 }
 
 fn write(sparse: &Sparse, path: &Path) -> Result<()> {
-    let file = File::create(path)?;
-    file.set_len(sparse.len())?;
-    let mut buffer = vec![0; 1 << 20];
-    for piece in sparse.pieces() {
-        for at in (0..piece.data.len()).step_by(buffer.len()) {
-            let part = &mut buffer[..(piece.data.len() - at).min(1 << 20) as usize];
-            piece.data.read_exact_at(part, at)?;
-            file.write_all_at(part, piece.offset + at)?;
-        }
-    }
-    Ok(())
+    let raw = writer::by_name("raw").ok_or("no raw")?;
+    Ok(raw.write(sparse, &Options::default(), &File::create(path)?, &())?)
 }
