@@ -2,15 +2,10 @@
 //! what `fsverity` computes outside, and refuses to read an object of which a
 //! byte was changed on the disk.
 //!
-//! The image is the demo image (`DISKWRIGHT_DEMO_IMAGE`, as in `boot.rs`) with
+//! The image is the demo image (`DISKWRIGHT_DEMO_IMAGE`, as in `changes.rs`) with
 //! one more layer: prepare-root.conf, `fsverity` and two files. The initramfs
 //! has its own copy of prepare-root.conf (its kernel argument knows no
 //! "verity"), so a small archive with another one follows the initramfs.
-
-#![expect(clippy::unwrap_used, reason = "a test")]
-
-#[path = "common/qemu.rs"]
-mod qemu;
 
 use std::{
     env, fs,
@@ -20,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use qemu::Machine;
+use crate::qemu::Machine;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 

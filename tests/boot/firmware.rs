@@ -1,20 +1,14 @@
 //! One disk, two kinds of firmware: SeaBIOS, then OVMF with Secure Boot on,
 //! judged by the kernel and systemd inside. `DISKWRIGHT_DEMO_IMAGE` names the OCI layout.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
-#[path = "common/demo.rs"]
-mod demo;
-#[path = "common/qemu.rs"]
-mod qemu;
-
 use std::fs;
 use std::time::Duration;
 
-use qemu::{Machine, Report};
+use crate::demo;
+use crate::qemu::{Machine, Report};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
-const SCRIPT: &str = include_str!("boot_bios/script.sh");
+const SCRIPT: &str = include_str!("firmware.sh");
 
 #[test]
 fn the_same_disk_boots_by_bios_and_by_secure_boot() {

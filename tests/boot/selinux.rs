@@ -3,11 +3,6 @@
 //!
 //! `DISKWRIGHT_DEMO_IMAGE_SELINUX` names the OCI layout, `target/demo-image-selinux` if not given.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
-#[path = "common/qemu.rs"]
-mod qemu;
-
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -15,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use qemu::{Machine, Report};
+use crate::qemu::{Machine, Report};
 
 /// Labels are compared one by one under emulation.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -38,7 +33,7 @@ customizations:
 fn restorecon_finds_nothing_to_change() {
     let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let disk = build(scratch.path());
-    let machine = Machine::new(&disk).uefi().script(include_str!("boot/selinux.sh"));
+    let machine = Machine::new(&disk).uefi().script(include_str!("selinux.sh"));
     let report = machine.boot(BOOT_TIMEOUT).unwrap_or_else(|why| panic!("{why}"));
     println!("{}", report.output);
     assert_eq!(report.section("mode"), "Permissive");

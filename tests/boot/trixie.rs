@@ -2,17 +2,11 @@
 //! trixie (GRUB 2.12) boots, takes a second deployment, and boots into that by
 //! itself. `DISKWRIGHT_DEMO_IMAGE_TRIXIE` names the OCI layout.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
-#[path = "common/demo.rs"]
-mod demo;
-#[path = "common/qemu.rs"]
-mod qemu;
-
 use std::fs;
 use std::time::Duration;
 
-use qemu::{Machine, Report};
+use crate::demo;
+use crate::qemu::{Machine, Report};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -25,13 +19,13 @@ fn a_second_deployment_boots_without_blscfg() {
     let (disk, said) = demo::build(&image, &scratch, &arguments);
     assert!(said.contains("boot entries read by GRUB's configuration"), "{said}");
     let disk = demo::overlay(&disk, "overlay.qcow2");
-    let first = boot(&disk, include_str!("boot_trixie/first.sh"));
+    let first = boot(&disk, include_str!("trixie-first.sh"));
     assert!(
         first.section("cmdline").contains(" \"demo.words=two words\" demo.first=1"),
         "{}",
         first.section("cmdline")
     );
-    let second = boot(&disk, include_str!("boot_trixie/second.sh"));
+    let second = boot(&disk, include_str!("trixie-second.sh"));
     let booted = format!("* default {}.0", first.section("changed"));
     assert!(second.section("status").contains(&booted), "not {booted}: {}", second.section("status"));
     assert_eq!(second.section("changed"), "changed");

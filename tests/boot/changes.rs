@@ -9,11 +9,6 @@
 //! `DISKWRIGHT_DEMO_IMAGE` names the OCI layout (`scripts/demo-image` makes it);
 //! `DISKWRIGHT_TEST_DISK` names a finished qcow2 of it to boot instead of building one.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
-#[path = "common/qemu.rs"]
-mod qemu;
-
 use std::env;
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -21,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use qemu::{Machine, Report};
+use crate::qemu::{Machine, Report};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
 const GROWN_BYTES: u64 = 100 << 30;
@@ -41,14 +36,14 @@ fn a_built_disk_boots_grows_changes_and_rolls_back() {
         println!("booted and powered off in {} s\n{}", report.duration.as_secs(), report.output);
         report
     };
-    let first = boot(include_str!("boot/first.sh"));
+    let first = boot(include_str!("first.sh"));
     check_system(&first);
     check_deployment(&first);
     check_customizations(&first);
     check_layers(&first);
     check_partitions(&first);
-    check_second(&boot(include_str!("boot/second.sh")), &first);
-    check_third(&boot(include_str!("boot/third.sh")), &first);
+    check_second(&boot(include_str!("second.sh")), &first);
+    check_third(&boot(include_str!("third.sh")), &first);
     check_offline(&scratch, &disk);
 }
 
@@ -207,7 +202,7 @@ fn read_at(file: &Path, offset: u64, len: usize) -> Vec<u8> {
 fn build(scratch: &Path, key: &Path) -> PathBuf {
     let blueprint = scratch.join("blueprint.yaml");
     let public = fs::read_to_string(key.with_extension("pub")).unwrap();
-    fs::write(&blueprint, include_str!("boot/blueprint.yaml").replace("KEY", public.trim())).unwrap();
+    fs::write(&blueprint, include_str!("blueprint.yaml").replace("KEY", public.trim())).unwrap();
     let image = format!("oci:{}", path(&demo_image()));
     let output = Command::new(env!("CARGO_BIN_EXE_diskwright"))
         .args(["build", &image, "-t", "qcow2", "-o", path(scratch), "-b", path(&blueprint)])

@@ -1,0 +1,15 @@
+//! Machines that boot what the tool makes. One program, so that as many of
+//! them run side by side as the host has cores: each is emulated on one.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+#[path = "../common/demo.rs"]
+mod demo;
+#[path = "../common/qemu.rs"]
+mod qemu;
+
+mod changes;
+mod firmware;
+mod selinux;
+mod trixie;
+mod verity;
