@@ -64,6 +64,8 @@ pub struct BuildRequest {
     pub no_default_kernel_args: bool,
     /// The reference that the installed system updates from; `None` means `reference`.
     pub target_imgref: Option<String>,
+    /// Build without the image's logically bound images, should there be some.
+    pub skip_bound_images: bool,
     /// Size of the disk; `None` leaves it to the blueprint and then to the default.
     pub size: Option<SizeWish>,
     /// How clusters are compressed, in formats that can.
@@ -246,6 +248,7 @@ fn deploy_volumes(
         default_kargs: !request.no_default_kernel_args,
         target: request.target_imgref.as_deref().unwrap_or(&reference),
         blueprint: &asked.blueprint,
+        skip_bound_images: request.skip_bound_images,
     };
     deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
 }

@@ -5,6 +5,8 @@
 
 #[path = "bad_inputs/blueprint.rs"]
 mod blueprint;
+#[path = "bad_inputs/bound_images.rs"]
+mod bound_images;
 #[path = "bad_inputs/image.rs"]
 mod image;
 #[path = "bad_inputs/interrupted.rs"]

@@ -287,6 +287,9 @@ pub struct SystemArgs {
     /// Reference that the installed system updates from [default: IMAGE]
     #[arg(long, value_name = "REFERENCE")]
     pub target_imgref: Option<String>,
+    /// Build although the image's logically bound images will not be on the disk
+    #[arg(long)]
+    pub skip_bound_images: bool,
     /// Time of everything that needs one, in seconds since 1970 [default: the image's own]
     #[arg(
         long,
@@ -351,6 +354,7 @@ impl BuildArgs {
             kargs: system.kargs.clone(),
             no_default_kernel_args: system.no_default_kernel_args,
             target_imgref: system.target_imgref.clone(),
+            skip_bound_images: system.skip_bound_images,
             size: system.size,
             compression: out.compress,
             source_date_epoch: system.source_date_epoch,

@@ -3,6 +3,7 @@
 
 pub mod arch;
 pub mod bootloader;
+mod bound_images;
 pub mod customize;
 pub mod image;
 pub mod install_config;
@@ -65,6 +66,8 @@ pub struct Wishes<'a> {
     pub target: &'a str,
     /// Users, files and so on.
     pub blueprint: &'a Blueprint,
+    /// Build without the logically bound images, should there be some.
+    pub skip_bound_images: bool,
 }
 
 /// One partition's content, before it has a place.
@@ -196,12 +199,15 @@ struct System {
     all_paths: bool,
     /// The deployed system demands fs-verity.
     verity: bool,
+    /// What the user should know of it.
+    notes: Vec<String>,
 }
 
 impl System {
     fn examine(image: &ImageConfig, tree: &Tree, wishes: &Wishes<'_>) -> Result<Self> {
         let rootfs = Rootfs { tree, root: tree.root() };
         ensure_bootable(image, &rootfs)?;
+        let notes = bound_images::check(&rootfs, wishes.skip_bound_images)?.into_iter().collect();
         let arch = wishes.arch;
         let os = OsRelease::read(&rootfs)?;
         let install = InstallConfig::read(&rootfs, arch.rust())?;
@@ -221,11 +227,12 @@ impl System {
         let bootloader = Bootloader::find(&rootfs, arch, &os)?;
         let composefs = system::composefs_mode(&rootfs)?;
         let (all_paths, verity) = (composefs != "no", composefs == "verity");
-        Ok(Self { os, install, bootloader, target, all_paths, verity })
+        Ok(Self { os, install, bootloader, target, all_paths, verity, notes })
     }
 
     /// What a user may want to know of the image before the work begins.
     fn announce(&self, progress: &dyn Progress) {
+        self.notes.iter().for_each(|note| progress.note(note));
         progress.note(&format!("bootloader: {}", self.bootloader.describe()));
         if let Some(text) = self.bootloader.describe_bios() {
             progress.note(&format!("bootloader: {text}"));
@@ -295,10 +302,6 @@ fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
     ensure!(
         rootfs.is_directory("sysroot"),
         "the image has no /sysroot directory; ostree mounts the disk there"
-    );
-    ensure!(
-        rootfs.list("usr/lib/bootc/bound-images.d").is_empty(),
-        "the image declares logically bound images (/usr/lib/bootc/bound-images.d), which cannot be laid into a disk yet"
     );
     Ok(())
 }

@@ -256,12 +256,6 @@ fn composefs_signed() {
 }
 
 #[test]
-fn bound_images() {
-    let image = Tiny::default().with(Member::symlink("usr/lib/bootc/bound-images.d/a.image", "/etc/a.image"));
-    refuse_image(&image, &["bound images", "/usr/lib/bootc/bound-images.d"]);
-}
-
-#[test]
 fn install_configuration_with_unknown_key() {
     let image = Tiny::default().with_file("usr/lib/bootc/install/10.toml", "[install]\nrot = 1\n");
     refuse_image(&image, &["/usr/lib/bootc/install/10.toml", "rot", "2"]);
