@@ -37,6 +37,8 @@ use crate::{
 
 /// Longest blueprint in bytes; it may hold files.
 const BLUEPRINT_MAX: u64 = 16 << 20;
+/// Longest list of SSH keys in bytes.
+const KEYS_MAX: u64 = 1 << 20;
 /// Bytes per sector of the disk.
 const SECTOR_SIZE: u32 = 512;
 
@@ -66,6 +68,8 @@ pub struct BuildRequest {
     pub target_imgref: Option<String>,
     /// Build without the image's logically bound images, should there be some.
     pub skip_bound_images: bool,
+    /// A file of keys that may log in as root by SSH.
+    pub root_ssh_authorized_keys: Option<PathBuf>,
     /// Size of the disk; `None` leaves it to the blueprint and then to the default.
     pub size: Option<SizeWish>,
     /// How clusters are compressed, in formats that can.
@@ -101,7 +105,7 @@ pub struct BuildReport {
 pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildReport> {
     let asked = Asked::check(request)?;
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
-    let (image, merged) = fetch_and_merge(&asked.reference, &request.source, progress)?;
+    let (image, merged) = fetch_and_merge(&asked.reference, &request.source, &boots, progress)?;
     let ids = ids(request, &asked, &image);
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
@@ -119,6 +123,7 @@ struct Asked {
     writers: Vec<&'static dyn FormatWriter>,
     blueprint: Blueprint,
     blueprint_text: String,
+    root_ssh_keys: Option<String>,
     size: DiskSize,
 }
 
@@ -139,13 +144,14 @@ impl Asked {
             Some(path) => read_blueprint(path)?,
             None => (Blueprint::default(), String::new()),
         };
+        let root_ssh_keys = request.root_ssh_authorized_keys.as_deref().map(read_keys).transpose()?;
         let size = match request.size {
             None => DiskSize::Default,
             Some(SizeWish::Absolute(bytes)) => DiskSize::Absolute(bytes),
             Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
-        Ok(Self { reference, writers, blueprint, blueprint_text, size })
+        Ok(Self { reference, writers, blueprint, blueprint_text, root_ssh_keys, size })
     }
 
     /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
@@ -171,6 +177,19 @@ fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
     Ok((blueprint, text))
 }
 
+/// Keys for root's logins: text, with a key in it at least.
+fn read_keys(path: &Path) -> Result<String> {
+    let read = || {
+        let mut text = String::new();
+        File::open(path)?.take(KEYS_MAX + 1).read_to_string(&mut text)?;
+        ensure!(text.len() as u64 <= KEYS_MAX, "more than {KEYS_MAX} bytes are no list of keys");
+        let is_key = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+        ensure!(text.lines().any(is_key), "no key in it");
+        Ok(text)
+    };
+    read().with_context(|| format!("--root-ssh-authorized-keys {}", path.display())).context(ErrorKind::Input)
+}
+
 fn read_text(source: impl Read) -> Result<String> {
     let mut text = String::new();
     source.take(BLUEPRINT_MAX + 1).read_to_string(&mut text)?;
@@ -178,15 +197,21 @@ fn read_text(source: impl Read) -> Result<String> {
     Ok(text)
 }
 
-/// The image with its layers merged.
+/// Whether disks can be made for the architecture.
+fn boots(architecture: &str) -> Result<()> {
+    Arch::from_oci(architecture).map(drop)
+}
+
+/// The image with its layers merged, if its architecture is accepted.
 pub(crate) fn fetch_and_merge(
     reference: &Reference,
     options: &source::Options,
+    accepts: &dyn Fn(&str) -> Result<()>,
     progress: &dyn Progress,
 ) -> Result<(OciImage, Merged)> {
     progress.begin("reading the image", None);
-    let image =
-        source::open(reference, options, progress).map_err(|error| with_source_marks(error, reference))?;
+    let image = source::open_for(reference, options, accepts, progress)
+        .map_err(|error| with_source_marks(error, reference))?;
     progress.begin("merging layers", None);
     let merged = merge::merge(&image.layers).context(ErrorKind::Input)?;
     Ok((image, merged))
@@ -249,6 +274,7 @@ fn deploy_volumes(
         target: request.target_imgref.as_deref().unwrap_or(&reference),
         blueprint: &asked.blueprint,
         skip_bound_images: request.skip_bound_images,
+        root_ssh_keys: asked.root_ssh_keys.as_deref(),
     };
     deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
 }

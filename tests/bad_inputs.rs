@@ -11,6 +11,8 @@ mod bound_images;
 mod image;
 #[path = "bad_inputs/interrupted.rs"]
 mod interrupted;
+#[path = "bad_inputs/kernel.rs"]
+mod kernel;
 #[path = "bad_inputs/layers.rs"]
 mod layers;
 #[path = "bad_inputs/place.rs"]

@@ -41,6 +41,7 @@ fuzz_target!(init: seed(archives()), |data: &[u8]| {
         target,
         blueprint: &blueprint,
         skip_bound_images: true,
+        root_ssh_keys: Some("ssh-ed25519 AAAA a\n"),
     };
     let ids = Ids::new("sha256:0", b"", 0);
     let Ok(volumes) = deploy(&IMAGE, merged, &wishes, &ids, &()) else { return };

@@ -3,13 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
+use diskwright_formats::tree::Kind;
 use serde::Deserialize;
 
 use super::rootfs::Rootfs;
 
 /// Where configuration lies; a later directory replaces files of the same name.
 const DIRECTORIES: [&str; 3] = ["usr/lib", "usr/local/lib", "etc"];
+
+/// A drop-in that is a link to this is none, nor are those of its name before it.
+const MASK: &[u8] = b"/dev/null";
+/// Where images keep what image-builder shall read, first that counts first.
+const DISK_YAML: [&str; 2] = ["usr/lib/image-builder/bootc", "usr/lib/bootc-image-builder"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,7 +42,7 @@ pub struct InstallConfig {
     #[serde(default)]
     pub ostree: Ostree,
     /// Name of the stateroot, `default` unless set.
-    pub stateroot: Option<String>,
+    stateroot: Option<String>,
     /// Root specification for the kernel instead of `UUID=`; empty leaves it out.
     pub root_mount_spec: Option<String>,
     /// The same for /boot.
@@ -102,7 +108,19 @@ impl InstallConfig {
                 merged.merge(install);
             }
         }
+        let stateroot = merged.stateroot();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        ensure!(
+            stateroot.starts_with(|c: char| c.is_ascii_alphanumeric()) && stateroot.chars().all(plain),
+            "the image's stateroot {stateroot:?} (bootc/install/*.toml) is no name: letters, digits, '.', '_' and '-'"
+        );
         Ok(merged)
+    }
+
+    /// Name of the stateroot.
+    #[must_use]
+    pub fn stateroot(&self) -> &str {
+        self.stateroot.as_deref().unwrap_or("default")
     }
 
     /// The root filesystem the image asks for.
@@ -144,14 +162,24 @@ pub fn kargs_d(rootfs: &Rootfs<'_>, arch: &str) -> Result<Vec<String>> {
     Ok(all)
 }
 
-/// Paths of the `*.toml` in the directories, sorted by name, later directories winning.
+/// The image's own partition table for its disks, where it brings one (image-builder's `disk.yaml`).
+#[must_use]
+pub fn partition_table(rootfs: &Rootfs<'_>) -> Option<String> {
+    let paths = DISK_YAML.map(|directory| format!("{directory}/disk.yaml"));
+    paths.into_iter().find(|path| rootfs.lookup(path).is_some())
+}
+
+/// Paths of the `*.toml` in the directories, sorted by name, later directories winning; a link to
+/// `/dev/null` takes the file of that name away.
 fn files(rootfs: &Rootfs<'_>, directories: &[&str], below: &str) -> Vec<String> {
     let mut found = BTreeMap::new();
     for directory in directories {
         let directory = format!("{directory}/{below}");
-        for (name, _) in rootfs.list(&directory) {
+        for (name, node) in rootfs.list(&directory) {
             let name = String::from_utf8_lossy(name).into_owned();
-            if name.ends_with(".toml") {
+            if matches!(&rootfs.tree.node(node).kind, Kind::Symlink(target) if **target == *MASK) {
+                found.remove(&name);
+            } else if name.ends_with(".toml") && !name.starts_with('.') {
                 let path = format!("{directory}/{name}");
                 found.insert(name, path);
             }

@@ -31,7 +31,8 @@ fn they_are_refused_with_the_name_of_each() {
 fn a_message_stays_short() {
     let mut many = Tiny::default();
     for number in 0..500 {
-        many = many.with_file(&format!("{DIRECTORY}/{number:03}.image"), format!("[Image]\nImage=r/{number}\n"));
+        many =
+            many.with_file(&format!("{DIRECTORY}/{number:03}.image"), format!("[Image]\nImage=r/{number}\n"));
     }
     refuse_image(&many, &["r/9 (009.image) and 490 more"]);
 }

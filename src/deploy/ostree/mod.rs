@@ -35,8 +35,8 @@ pub use target::Target;
 
 use super::{
     image::ImageConfig,
+    kernel::Kernel,
     selinux::{Policy, Relabel},
-    system::Kernel,
 };
 use crate::{
     ids::Ids,
