@@ -12,6 +12,8 @@ use super::rootfs::Rootfs;
 /// Where configuration lies; a later directory replaces files of the same name.
 const DIRECTORIES: [&str; 3] = ["usr/lib", "usr/local/lib", "etc"];
 
+/// The block setup without encryption.
+const DIRECT: &str = "direct";
 /// A drop-in that is a link to this is none, nor are those of its name before it.
 const MASK: &[u8] = b"/dev/null";
 /// Where images keep what image-builder shall read, first that counts first.
@@ -32,7 +34,7 @@ pub struct InstallConfig {
     #[serde(default)]
     filesystem: Filesystems,
     /// Allowed block setups; the first is the default.
-    pub block: Option<Vec<String>>,
+    block: Option<Vec<String>>,
     /// Kernel arguments, in file order.
     pub kargs: Option<Vec<String>>,
     /// Kernel arguments to take away: `key` or `key=value`.
@@ -61,10 +63,11 @@ pub struct InstallConfig {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Filesystems {
-    root: Option<RootFilesystem>,
+    #[serde(default)]
+    root: RootFilesystem,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RootFilesystem {
     r#type: Option<String>,
@@ -108,13 +111,33 @@ impl InstallConfig {
                 merged.merge(install);
             }
         }
-        let stateroot = merged.stateroot();
+        merged.check()?;
+        Ok(merged)
+    }
+
+    /// What no disk can have.
+    fn check(&self) -> Result<()> {
+        let stateroot = self.stateroot();
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         ensure!(
             stateroot.starts_with(|c: char| c.is_ascii_alphanumeric()) && stateroot.chars().all(plain),
             "the image's stateroot {stateroot:?} (bootc/install/*.toml) is no name: letters, digits, '.', '_' and '-'"
         );
-        Ok(merged)
+        let blocks = self.block.as_deref().unwrap_or(&[]);
+        ensure!(
+            self.block.is_none() || blocks.iter().any(|block| block == DIRECT),
+            "the image allows only the block setup '{}' (block in bootc/install/*.toml), and only '{DIRECT}' can \
+             be written yet",
+            blocks.join("', '")
+        );
+        Ok(())
+    }
+
+    /// The block setup that the image prefers to plain partitions, if there is one.
+    #[must_use]
+    pub fn preferred_block(&self) -> Option<&str> {
+        let first = self.block.as_deref()?.first()?;
+        (first != DIRECT).then_some(first)
     }
 
     /// Name of the stateroot.
@@ -126,15 +149,14 @@ impl InstallConfig {
     /// The root filesystem the image asks for.
     #[must_use]
     pub fn root_filesystem(&self) -> Option<&str> {
-        let new = self.filesystem.root.as_ref().and_then(|root| root.r#type.as_deref());
-        new.or(self.root_fs_type.as_deref())
+        self.filesystem.root.r#type.as_deref().or(self.root_fs_type.as_deref())
     }
 
     fn merge(&mut self, other: Self) {
         append(&mut self.kargs, other.kargs);
         append(&mut self.karg_deletes, other.karg_deletes);
         replace(&mut self.root_fs_type, other.root_fs_type);
-        replace(&mut self.filesystem.root, other.filesystem.root);
+        replace(&mut self.filesystem.root.r#type, other.filesystem.root.r#type);
         replace(&mut self.block, other.block);
         replace(&mut self.ostree.bls_append_except_default, other.ostree.bls_append_except_default);
         replace(&mut self.stateroot, other.stateroot);

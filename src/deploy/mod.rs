@@ -231,6 +231,9 @@ impl System {
         ensure_boot_filesystem(BOOT_FILESYSTEM)?;
         let bootloader = Bootloader::find(&rootfs, arch, &os)?;
         let composefs = system::composefs_mode(&rootfs)?;
+        notes.extend(install.preferred_block().map(|block| {
+            format!("the image prefers the block setup '{block}', which cannot be written yet: root is not encrypted")
+        }));
         let is_told = install.root_mount_spec.is_some() || bootloader.tells_partition();
         if install.discoverable_partitions == Some(true) && !is_told {
             let why = "GRUB does not tell where it was started from, on BIOS or without its module bli";

@@ -252,6 +252,24 @@ fn install_configuration_of_wrong_type() {
 }
 
 #[test]
+fn whiteouts_of_no_name() {
+    for name in ["", ".", ".."] {
+        let path = format!("usr/share/.ostree-wh.{name}");
+        refuse_image(
+            &Tiny::default().with_file(&path, ""),
+            &[&format!(".ostree-wh.{name} quotes"), "no name"],
+        );
+    }
+}
+
+#[test]
+fn image_that_allows_only_an_encrypted_root() {
+    let image =
+        Tiny::default().with_file("usr/lib/bootc/install/10.toml", "[install]\nblock = [\"tpm2-luks\"]\n");
+    refuse_image(&image, &["'tpm2-luks'", "bootc/install", "'direct'"]);
+}
+
+#[test]
 fn install_configuration_nested_deeply() {
     let text = format!("x = {}", "[".repeat(200_000));
     let image = Tiny::default().with_file("usr/lib/bootc/install/10.toml", text);

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -85,6 +86,44 @@ fn a_kernel_is_found_where_libostree_finds_it() {
         // Tries where there is nothing immutable fail, which is as good.
         run("e2fsprogs", Command::new("chattr").args(["-R", "-i"]).arg(&theirs));
     }
+}
+
+/// A file of the commit that stands for a whiteout is one in the deployment, libostree's and ours, but
+/// not in /etc.
+#[test]
+fn quoted_whiteouts_are_unpacked() {
+    let work = tempfile::tempdir().unwrap();
+    let image = Tiny::default()
+        .with_file("usr/share/storage/.ostree-wh.gone", "")
+        .with_file("etc/storage/.ostree-wh.gone", "");
+    let layout = image.write();
+    let disk = Disk::build(&layout.reference(), TARGET, work.path(), &["--type", "raw", "--size", "fit"]);
+    let mounted = disk.mount(work.path());
+    let theirs = deployed_by_libostree(mounted.path(), work.path());
+    let described = |sysroot: &Path, path: &str, name: &str| {
+        let link = fs::read_link(sysroot.join("ostree/boot.1")).unwrap();
+        let [stateroot] = &names(&sysroot.join("ostree").join(&link))[..] else { panic!("{link:?}") };
+        let [sum] = &names(stateroot)[..] else { panic!("{stateroot:?}") };
+        let directory = fs::canonicalize(sum.join("0")).unwrap().join(path);
+        let names = names(&directory);
+        let meta = fs::symlink_metadata(directory.join(name)).unwrap_or_else(|_| panic!("{names:?}"));
+        (names.len(), meta.mode(), meta.rdev(), meta.uid())
+    };
+    for (path, name, mode) in [
+        ("usr/share/storage", "gone", 0o020_644),
+        ("usr/etc/storage", "gone", 0o020_644),
+        ("etc/storage", ".ostree-wh.gone", 0o100_644),
+    ] {
+        let ours = described(mounted.path(), path, name);
+        assert_eq!(ours, (1, mode, 0, 0), "{path}");
+        assert_eq!(ours, described(&theirs, path, name), "{path}");
+    }
+    verify(&disk, "whiteouts");
+    run("e2fsprogs", Command::new("chattr").args(["-R", "-i"]).arg(&theirs));
+}
+
+fn names(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 /// Our own reader agrees, but for a bootloader that is a text.
