@@ -14,7 +14,7 @@ use diskwright_formats::{
     disk::{Layout, assemble_with_boot_code},
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
-    writer::{Compression, FormatWriter, Options},
+    writer::{Compression, Firmware, FormatWriter, Machine, Options},
 };
 use serde::Serialize;
 
@@ -110,8 +110,9 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
     let disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
+    let firmware = firmware(&volumes);
     drop(volumes);
-    let options = options(request, &image, &ids)?;
+    let options = options(request, &image, firmware, &ids)?;
     let written = write::write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
     outputs.commit()?;
     Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written })
@@ -344,14 +345,21 @@ fn filesystem(content: &Content) -> Result<&'static dyn Filesystem> {
     by_name(content.filesystem).with_context(|| format!("no filesystem '{}'", content.filesystem))
 }
 
+/// What a machine made for the disk starts it with.
+fn firmware(volumes: &[Volume]) -> Firmware {
+    let is_for_uefi = volumes.iter().any(|volume| volume.type_uuid == deploy::ESP_TYPE);
+    if is_for_uefi { Firmware::Efi } else { Firmware::Bios }
+}
+
 /// What formats record beside the disk.
-fn options(request: &BuildRequest, image: &OciImage, ids: &Ids) -> Result<Options> {
+fn options(request: &BuildRequest, image: &OciImage, firmware: Firmware, ids: &Ids) -> Result<Options> {
     Ok(Options {
         compression: request.compression,
         sector_size: SECTOR_SIZE,
         seed: ids.uuid("formats").into_bytes(),
         time: ids.time().seconds,
         architecture: image_config(image)?.architecture().to_owned(),
+        machine: Machine { firmware, ..Machine::default() },
         ..Options::default()
     })
 }

@@ -37,7 +37,7 @@ const DEFAULT_KARGS: [&str; 3] = ["rw", "console=tty0", "console=ttyS0"];
 /// GRUB for BIOS goes here.
 const BIOS_BOOT_TYPE: Uuid = uuid!("21686148-6449-6e6f-744e-656564454649");
 /// EFI system partition.
-const ESP_TYPE: Uuid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
+pub const ESP_TYPE: Uuid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
 /// Extended boot loader partition: /boot.
 const XBOOTLDR_TYPE: Uuid = uuid!("bc13c2ff-59e6-4262-a352-b275fd6f7172");
 /// Linux filesystem data.

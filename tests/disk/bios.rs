@@ -35,7 +35,7 @@ fn an_image_for_bios_alone_makes_a_disk_for_bios_alone() {
     let work = tempfile::tempdir().unwrap();
     let layout = image().write();
     let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
-    command.args(["build", "--no-cache", "--type", "raw", "--size", "fit", "--progress", "verbose"]);
+    command.args(["build", "--no-cache", "--type", "raw,ova", "--size", "fit", "--progress", "verbose"]);
     let output = command.arg("--output").arg(work.path()).arg(layout.reference()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
@@ -43,6 +43,12 @@ fn an_image_for_bios_alone_makes_a_disk_for_bios_alone() {
     let disk = work.path().join("image/disk.raw");
     let table = agrees("gdisk", Command::new("sgdisk").arg("-p").arg(&disk));
     assert!(table.contains("BIOS-BOOT") && table.contains("root") && !table.contains("EFI"), "{table}");
+    let mut tar = Command::new("tar");
+    let ovf = agrees(
+        "tar",
+        tar.args(["--wildcards", "-xOf"]).arg(work.path().join("archive/image.ova")).arg("*.ovf"),
+    );
+    assert!(ovf.contains("\"bios\"") && !ovf.contains("\"efi\""), "{ovf}");
     let mut verify = Command::new(env!("CARGO_BIN_EXE_diskwright"));
     agrees("", verify.arg("verify").arg(&disk));
     // The kernel is six bytes: GRUB comes as far as it can.

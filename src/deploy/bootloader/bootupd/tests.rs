@@ -81,7 +81,7 @@ fn lay(files: &[&[(&str, &str)]], arch: Arch, skip_boot_uuid: bool) -> Result<La
     };
     let boot = tree.add_directory(Meta::root(0o755));
     bootloader.fill_boot(&mut tree, root, boot, &facts)?;
-    let esp = bootloader.esp(&mut tree, root, &facts);
+    let esp = bootloader.esp(&mut tree, root, &facts).context("a bootloader for UEFI")?;
     Ok(Laid { tree, esp, boot })
 }
 
