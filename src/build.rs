@@ -172,14 +172,14 @@ impl Asked {
     }
 }
 
-/// Names of AWS are refused before the build, which takes longer.
+/// Names, and missing credentials, are told before the build, which takes longer.
 fn check_publication(request: &BuildRequest, writers: &[&dyn FormatWriter]) -> Result<()> {
     let Some(wish) = &request.aws else { return Ok(()) };
     if !writers.iter().any(|writer| writer.spec().name == AMI) {
         let error = anyhow!("--aws-ami-name needs a disk of type {AMI}");
         return Err(error.context(Hint(format!("add --type {AMI}"))).context(ErrorKind::Usage));
     }
-    wish.check()
+    aws::check(wish)
 }
 
 pub(crate) fn parse_reference(text: &str) -> Result<Reference> {

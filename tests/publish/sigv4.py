@@ -55,8 +55,9 @@ def verify(method, target, headers, body, keys, service, unsigned_body):
     secret, token = keys[access]
     if headers.get("x-amz-security-token") != token:
         refuse("UnrecognizedClientException", "the session token is another one")
-    payload = headers.get("x-amz-content-sha256", "")
-    allowed = {"UNSIGNED-PAYLOAD"} if unsigned_body else {hashlib.sha256(body).hexdigest()}
+    right = hashlib.sha256(body).hexdigest()
+    payload = headers.get("x-amz-content-sha256", right)
+    allowed = {right, "UNSIGNED-PAYLOAD"} if unsigned_body else {right}
     if payload not in allowed:
         refuse("SignatureDoesNotMatch", f"payload hash {payload}")
     path, _, query = target.partition("?")

@@ -36,6 +36,7 @@ PARAMETERS = {
     "DeregisterImage": r"ImageId",
     "DeleteSnapshot": r"SnapshotId",
 }
+ROLE = "arn:aws:iam::123456789012:role/ci"
 BLOCK_PATH = re.compile(r"/snapshots/(snap-[0-9a-f]+)/blocks/(\d+)")
 DONE_PATH = re.compile(r"/snapshots/completion/(snap-[0-9a-f]+)")
 
@@ -48,6 +49,10 @@ class Stub(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.config, self.cloud, self.lock = config, Cloud(directory, config), threading.Lock()
         self.counts, self.used, self.refused, self.proxied = collections.Counter(), collections.Counter(), [], 0
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that was killed
+            super().handle_error(request, client_address)
 
     def fault(self, action):
         number = self.counts[action]
@@ -76,6 +81,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 secret, token = server.config["keys"][key]
                 given = {"AccessKeyId": key, "SecretAccessKey": secret, "Token": token}
                 return self.answer(200, json.dumps(given | {"Expiration": "2099-01-01T00:00:00Z"}))
+        if self.path.startswith("/?Action=AssumeRole&"):
+            return self.assume_role_signed()
         return self.answer(404, "{}")
 
     def do_PUT(self):
@@ -166,14 +173,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return f'<?xml version="1.0"?><{action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>x</requestId>{inner}</{action}Response>'
 
     def assume_role(self, form):
-        key = self.server.config["web_identity"]
-        if form["WebIdentityToken"] != "web-token" or form["RoleArn"] != "arn:aws:iam::123456789012:role/ci":
+        if form["WebIdentityToken"] != "web-token" or form["RoleArn"] != ROLE:
             return self.answer(403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>")
+        return self.role_credentials("AssumeRoleWithWebIdentity", self.server.config["web_identity"])
+
+    def assume_role_signed(self):
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        try:
+            access, _ = verify("GET", self.path, headers, b"", self.server.config["keys"], "sts", False)
+        except Refused as error:
+            return self.answer(error.status, f"<ErrorResponse><Error><Code>{error.code}</Code></Error></ErrorResponse>")
+        asked = dict(urllib.parse.parse_qsl(self.path[2:]))
+        if access != "AKIDTEST00000000" or asked["RoleArn"] != ROLE or asked.get("ExternalId") != "outside":
+            return self.answer(403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>")
+        return self.role_credentials("AssumeRole", self.server.config["role"])
+
+    def role_credentials(self, name, key):
         secret, token = self.server.config["keys"][key]
         self.server.counts["credentials"] += 1
         fields = f"<AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey><SessionToken>{token}</SessionToken>"
         fields += "<Expiration>2099-01-01T00:00:00Z</Expiration>"
-        name = "AssumeRoleWithWebIdentity"
         return self.answer(200, f"<{name}Response><{name}Result><Credentials>{fields}</Credentials></{name}Result></{name}Response>")
 
     def error(self, service, error):

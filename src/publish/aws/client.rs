@@ -109,7 +109,7 @@ impl Client {
                 Kind::Broken | Kind::Passing => true,
                 Kind::Missing => call.may_appear,
                 Kind::Expired => self.keys.renew(&credential).await,
-                Kind::Denied | Kind::Last => false,
+                Kind::Denied | Kind::Unknown | Kind::Last => false,
             };
             if !may_pass || tried >= self.tries {
                 return Err(failure);

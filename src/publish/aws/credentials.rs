@@ -1,11 +1,10 @@
 //! Credentials, found where the AWS tools find them: environment, web
-//! identity, profiles (keys and `credential_process`), the container's role,
-//! the machine's role.
+//! identity, profiles (roles, keys and `credential_process`), the container's
+//! role, the machine's role.
 //!
 //! The sources are those of `reqsign`; the order, the HTTP client and what is
 //! said when nothing is found are ours. Nothing in here is ever printed but
-//! the names of sources. Left out: single sign-on, and profiles that assume
-//! another role (a `credential_process` can do both).
+//! the names of sources. Left out: single sign-on (a `credential_process` can do that).
 
 use std::{fmt, io, time::Duration};
 
@@ -21,7 +20,7 @@ use reqsign_core::{
 use reqwest::Url;
 use tokio::sync::Mutex;
 
-use super::endpoint;
+use super::{endpoint, role::Role};
 use crate::error::{ErrorKind, Hint};
 
 /// A machine's own services answer at once or are not there.
@@ -98,6 +97,7 @@ fn sources() -> Vec<(&'static str, Source)> {
     vec![
         ("environment", Box::new(EnvCredentialProvider::new())),
         ("web identity", Box::new(WebIdentity::new().with_role_session_name("diskwright".to_owned()))),
+        ("role of the profile", Box::new(Role { profile: None, depth: 0 })),
         ("profile", Box::new(ProfileCredentialProvider::new())),
         ("credential process", Box::new(ProcessCredentialProvider::new())),
         ("container role", Box::new(ECSCredentialProvider::new())),
@@ -107,6 +107,7 @@ fn sources() -> Vec<(&'static str, Source)> {
 
 fn of_profile(name: &str) -> Vec<(&'static str, Source)> {
     vec![
+        ("role of the profile", Box::new(Role { profile: Some(name.to_owned()), depth: 0 })),
         ("profile", Box::new(ProfileCredentialProvider::new().with_profile(name))),
         ("credential process", Box::new(ProcessCredentialProvider::new().with_profile(name))),
     ]

@@ -124,7 +124,7 @@ fn outcome(answer: Result<(), Failure>) -> (Outcome, String) {
     let outcome = match failure.kind {
         _ if failure.code == "DryRunOperation" => return (Outcome::Allowed, String::new()),
         Kind::Denied => Outcome::Denied,
-        Kind::Broken | Kind::Passing | Kind::Expired => Outcome::Failed,
+        Kind::Broken | Kind::Passing | Kind::Expired | Kind::Unknown => Outcome::Failed,
         // it stumbled over what the names do not name, which tells nothing of permissions
         Kind::Missing | Kind::Last => Outcome::Unchecked,
     };

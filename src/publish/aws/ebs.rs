@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    blocks::{BLOCK_BYTES, Block},
+    blocks::Block,
     client::{Answer, Call, Client},
     endpoint::Service,
     failure::Failure,
@@ -33,12 +33,15 @@ pub(super) struct Start<'a> {
     pub(super) tags: &'a [(String, String)],
 }
 
-/// A snapshot that was started, now or by an earlier request with the same token.
+/// A snapshot that was started, now or by an earlier request with the same token. The size of its blocks
+/// is told too, but only one is defined, and every block says its own.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Started {
     pub(super) snapshot_id: String,
-    pub(super) block_size: u64,
+    /// "pending", or "completed" where the earlier request's run came so far.
+    #[serde(default)]
+    pub(super) status: String,
 }
 
 impl Ebs<'_> {
@@ -56,12 +59,7 @@ impl Ebs<'_> {
         let body = body.to_string().into();
         let answer = self.client.call(&Call { content_type: JSON, body, ..self.post(action, path) })?;
         let started = serde_json::from_slice::<Started>(&answer.body);
-        let started = started.map_err(|error| Failure::last(action, format!("its answer: {error}")))?;
-        if started.block_size != BLOCK_BYTES as u64 {
-            let message = format!("blocks of {} bytes, not of {BLOCK_BYTES}", started.block_size);
-            return Err(Failure::last(action, message));
-        }
-        Ok(started)
+        started.map_err(|error| Failure::last(action, format!("its answer: {error}")))
     }
 
     /// Writes a block; a block that is there already is overwritten.

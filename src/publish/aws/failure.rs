@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Missing,
     /// These credentials may not.
     Denied,
+    /// These are no credentials.
+    Unknown,
     /// Nothing.
     Last,
 }
@@ -72,7 +74,12 @@ impl Failure {
     fn hint(&self) -> Option<&'static str> {
         match self.kind {
             Kind::Denied => Some("diskwright publish aws --dry-run prints the policy that is needed"),
-            Kind::Expired => Some("renew the credentials and run the same command: the upload goes on"),
+            Kind::Unknown => {
+                Some("check which credentials are used, and whether the account has opened this region")
+            }
+            Kind::Expired => {
+                Some("renew the credentials (or set the clock) and run the same command: the upload goes on")
+            }
             Kind::Broken => Some(
                 "check the network and the proxy variables, and run the same command: the upload goes on",
             ),
@@ -123,15 +130,13 @@ fn kind(status: u16, code: &str) -> Kind {
         | "Unavailable"
         | "RequestTimeout"
         | "RequestTimeoutException" => Kind::Passing,
-        "AccessDenied"
-        | "AccessDeniedException"
-        | "UnauthorizedOperation"
-        | "AuthFailure"
+        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => Kind::Denied,
+        "AuthFailure"
         | "UnrecognizedClientException"
         | "InvalidClientTokenId"
         | "SignatureDoesNotMatch"
         | "InvalidSignatureException"
-        | "OptInRequired" => Kind::Denied,
+        | "OptInRequired" => Kind::Unknown,
         "ResourceNotFoundException" => Kind::Missing,
         code if code.ends_with(".NotFound") || code == "InvalidAMIID.Unavailable" => Kind::Missing,
         _ if status == 408 || status == 429 || status >= 500 => Kind::Passing,

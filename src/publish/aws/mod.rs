@@ -20,6 +20,7 @@ mod failure;
 mod journal;
 mod made;
 mod policy;
+mod role;
 mod run;
 mod system;
 mod upload;
@@ -98,6 +99,15 @@ pub fn dry_run(disk: &Sparse, wish: &Wish, progress: &dyn Progress) -> Result<Dr
         Ok(()) => Ok(dry_run::ask(&client, &plan)),
         Err(error) => Ok(dry_run::without_credentials(&plan, &crate::error::chain(&error))),
     }
+}
+
+/// Whether [`publish`] can begin, before there is a disk: names, and that there are credentials.
+///
+/// # Errors
+/// As [`publish`].
+pub fn check(wish: &Wish) -> Result<()> {
+    wish.check()?;
+    Client::new(wish.profile.as_deref())?.check_credentials()
 }
 
 fn ensure_data(blocks: &[Block]) -> Result<()> {

@@ -79,7 +79,6 @@ impl<'a> Run<'a> {
         self.progress.begin("looking at AWS", None);
         let existing = self.existing(&ec2)?;
         let begun = self.begin(&ec2)?;
-        self.made.snapshot(home, &begun.id);
         let sent = self.fill(&begun)?;
         self.progress.begin("waiting for the snapshot", None);
         wait::for_snapshot(&ec2, &begun.id).map_err(Failure::into_error)?;
@@ -118,30 +117,32 @@ impl<'a> Run<'a> {
     /// The snapshot of an earlier run, or a new one.
     fn begin(&mut self, ec2: &Ec2<'_>) -> Result<Begun> {
         for _ in 0..ATTEMPTS {
-            let known = self.journal.told.snapshot.clone();
-            let (id, is_new) = match known {
-                Some(id) => (id, false),
-                None => (self.start()?, true),
+            let begun = match self.journal.told.snapshot.clone() {
+                Some(id) => self.take_up(ec2, id)?,
+                None => self.start(ec2)?,
             };
-            // A token may stand for a snapshot that was deleted since.
-            let found = ec2.snapshot(&id, is_new).map_err(Failure::into_error)?;
-            match found.as_ref().map(|snapshot| snapshot.status.as_str()) {
-                Some("completed") => return Ok(Begun { id, is_complete: true }),
-                Some("pending") => {
-                    if is_new {
-                        self.journal.started(&id)?;
-                    }
-                    return Ok(Begun { id, is_complete: false });
-                }
-                Some(_) => ec2.delete_snapshot(&id).map_err(Failure::into_error)?,
-                None => {}
+            match begun {
+                Some(begun) => return Ok(begun),
+                None => self.journal.give_up()?,
             }
-            self.journal.give_up()?;
         }
         Err(anyhow!("AWS gave up {ATTEMPTS} snapshots in a row").context(ErrorKind::Network))
     }
 
-    fn start(&mut self) -> Result<String> {
+    /// A snapshot that the journal knows; `None` if it is of no use any more.
+    fn take_up(&mut self, ec2: &Ec2<'_>, id: String) -> Result<Option<Begun>> {
+        self.made.snapshot(ec2.region, &id);
+        let found = ec2.snapshot(&id, false).map_err(Failure::into_error)?;
+        match found.as_ref().map(|snapshot| snapshot.status.as_str()) {
+            Some("completed") => Ok(Some(Begun { id, is_complete: true })),
+            Some("pending") => Ok(Some(Begun { id, is_complete: false })),
+            Some(_) => ec2.delete_snapshot(&id).map_err(Failure::into_error).map(|()| None),
+            None => Ok(None),
+        }
+    }
+
+    /// A new snapshot; `None` if the token stands for one that was deleted or given up since.
+    fn start(&mut self, ec2: &Ec2<'_>) -> Result<Option<Begun>> {
         let token = format!("{}-{}", &self.token[..48], self.journal.told.attempt);
         let ebs = Ebs { client: self.client, region: &self.plan.home };
         let start = Start {
@@ -150,7 +151,15 @@ impl<'a> Run<'a> {
             description: &self.plan.wish.name,
             tags: &self.plan.tags,
         };
-        ebs.start(&start).map(|started| started.snapshot_id).map_err(Failure::into_error)
+        let started = ebs.start(&start).map_err(Failure::into_error)?;
+        let (id, is_complete) = (started.snapshot_id, started.status == "completed");
+        self.made.snapshot(ec2.region, &id);
+        self.journal.started(&id)?;
+        match ec2.snapshot(&id, true).map_err(Failure::into_error)? {
+            Some(snapshot) if snapshot.status != "error" => Ok(Some(Begun { id, is_complete })),
+            Some(_) => ec2.delete_snapshot(&id).map_err(Failure::into_error).map(|()| None),
+            None => Ok(None),
+        }
     }
 
     /// Sends what is missing and seals the snapshot; how many blocks were sent.

@@ -90,8 +90,10 @@ impl Found {
     fn read(disk: &Sparse) -> Self {
         let bytes = Data::from_source(Arc::new(disk.clone()), 0, disk.len());
         let mut found = Self::default();
-        for partition in gpt::read(&bytes).layout.map(|layout| layout.partitions).unwrap_or_default() {
-            found.has_bios_boot |= partition.type_uuid == BIOS_BOOT_TYPE;
+        let gpt::Table { layout, boot_code, .. } = gpt::read(&bytes);
+        // The partition alone may be mere room for a bootloader.
+        for partition in layout.map(|layout| layout.partitions).unwrap_or_default() {
+            found.has_bios_boot |= boot_code.is_some() && partition.type_uuid == BIOS_BOOT_TYPE;
             let fits = partition.offset.checked_add(partition.size).is_some_and(|end| end <= bytes.len());
             if partition.type_uuid == ESP_TYPE && fits {
                 let contents = filesystem::read(&bytes.slice(partition.offset, partition.size));
