@@ -1,6 +1,10 @@
 //! What a run has made at AWS, to be removed if it fails.
 
-use super::{client::Client, ec2::Ec2, failure::Failure};
+use super::{
+    client::Client,
+    ec2::{Ec2, Image},
+    failure::Failure,
+};
 use crate::progress::Progress;
 
 /// Something that costs money while it is there.
@@ -58,7 +62,7 @@ impl Thing {
                 let ec2 = Ec2 { client, region };
                 let image = ec2.image(id, false)?;
                 ec2.deregister(id)?;
-                let mut snapshots = image.iter().flat_map(|image| image.snapshots());
+                let mut snapshots = image.iter().flat_map(Image::snapshots);
                 snapshots.try_for_each(|snapshot| ec2.delete_snapshot(snapshot))
             }
         }
