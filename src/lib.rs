@@ -26,6 +26,6 @@ pub use build::{BuildReport, BuildRequest, SizeWish, build};
 pub use convert::{ConvertReport, ConvertRequest, convert};
 pub use error::{ErrorKind, Hint};
 pub use inspect::{InspectRequest, Inspection, inspect};
-pub use publish::{PublishRequest, aws};
+pub use publish::PublishRequest;
 pub use verify::{VerifyReport, VerifyRequest, verify};
 pub use write::BuiltOutput;

@@ -12,7 +12,6 @@ use diskwright::{
     cli::{self, BuildArgs, Cli, Cloud, ConvertArgs, Format, InspectArgs, PublishAwsArgs, Verb, VerifyArgs},
     error, output,
     progress::{self, End, Watcher},
-    publish,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -101,10 +100,10 @@ fn publish_aws(arguments: &PublishAwsArgs, watcher: &dyn Watcher) -> Result<(Sho
     }
     let request = arguments.request()?;
     if !arguments.dry_run {
-        let published = publish::publish(&request, watcher)?;
+        let published = diskwright::publish::publish(&request, watcher)?;
         return Ok((show(&published, arguments.format, cli::published)?, ExitCode::SUCCESS));
     }
-    let run = publish::dry_run(&request, watcher)?;
+    let run = diskwright::publish::dry_run(&request, watcher)?;
     cli::permissions(&run).for_each(|line| watcher.note(&line));
     let code = if run.is_allowed() { 0 } else { ErrorKind::Network.exit_code() };
     Ok((show(&run, arguments.format, cli::policy)?, ExitCode::from(code)))

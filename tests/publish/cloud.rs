@@ -15,7 +15,7 @@ use tempfile::TempDir;
 pub(crate) const BLOCK: u64 = 512 << 10;
 pub(crate) const HOME: &str = "eu-central-1";
 /// Blocks of [`Cloud::disk`] that hold data: the first, neighbours, some apart, the last of the file.
-pub(crate) const BLOCKS: [u64; 12] = [0, 1, 2, 3, 40, 41, 99, 100, 512, 700, 1000, 1399];
+pub(crate) const BLOCKS: [u64; 12] = [0, 1, 2, 3, 40, 41, 99, 100, 512, 550, 580, 599];
 pub(crate) const SECRET: &str = "secret/of+the=stub";
 pub(crate) const TOKEN: &str = "session-token-of-the-stub";
 
@@ -61,11 +61,11 @@ impl Cloud {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// A disk of 700 MiB with data in [`BLOCKS`], and a span of zeros that is no hole.
+    /// A disk of 300 MiB with data in [`BLOCKS`], and a span of zeros that is no hole.
     pub(crate) fn disk(&self) -> PathBuf {
         let path = self.dir.path().join("disk.raw");
         let file = File::create(&path).unwrap();
-        file.set_len(700 << 20).unwrap();
+        file.set_len(300 << 20).unwrap();
         for (at, block) in BLOCKS.into_iter().enumerate() {
             let bytes: Vec<u8> = (0..9000_u32).map(|n| (n.wrapping_mul(97) as u8) ^ (at as u8)).collect();
             file.write_all_at(&bytes, block * BLOCK + 1234).unwrap();
