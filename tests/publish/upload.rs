@@ -98,8 +98,18 @@ fn a_build_publishes_its_disk() {
     let cloud = Cloud::new(json!({}));
     let layout = Tiny::default().write();
     let out_dir = cloud.dir.path().join("out");
-    let mut command =
-        cloud.on(&["build", "--no-cache", "--type", "ami", "--aws-ami-name", "tiny", "--aws-bucket", "b"]);
+    let mut command = cloud.on(&[
+        "build",
+        "--no-cache",
+        "--size",
+        "fit",
+        "--type",
+        "ami",
+        "--aws-ami-name",
+        "tiny",
+        "--aws-bucket",
+        "b",
+    ]);
     let output =
         command.args(["--aws-region", HOME, &layout.reference(), "-o"]).arg(&out_dir).output().unwrap();
     assert_done(&output);
@@ -118,7 +128,8 @@ fn a_build_publishes_its_disk() {
 fn an_interrupt_ends_a_build_that_publishes_and_leaves_its_disk() {
     let cloud = Cloud::new(json!({"put_ms": 20_000}));
     let (layout, out_dir) = (Tiny::default().write(), cloud.dir.path().join("out"));
-    let mut command = cloud.on(&["build", "--no-cache", "--type", "ami", "--aws-ami-name", "tiny", "-o"]);
+    let mut command =
+        cloud.on(&["build", "--no-cache", "--size", "fit", "--type", "ami", "--aws-ami-name", "tiny", "-o"]);
     command.arg(&out_dir).args(["--aws-region", HOME, &layout.reference()]).stderr(Stdio::null());
     let mut run = Running(command.spawn().unwrap());
     let since = Instant::now();
@@ -135,7 +146,8 @@ fn an_interrupt_ends_a_build_that_publishes_and_leaves_its_disk() {
 fn an_architecture_is_read_from_the_disk() {
     let cloud = Cloud::new(json!({}));
     let layout = Tiny::default().write();
-    let mut build = cloud.on(&["build", "--no-cache", "--type", "ami", &layout.reference(), "-o"]);
+    let mut build =
+        cloud.on(&["build", "--no-cache", "--size", "fit", "--type", "ami", &layout.reference(), "-o"]);
     assert!(build.arg(cloud.dir.path()).output().unwrap().status.success());
     let mut publish = cloud.on(&["publish", "aws", "--aws-ami-name", "tiny", "--aws-region", HOME]);
     let output = publish.arg(cloud.dir.path().join("image/disk.raw")).output().unwrap();
