@@ -83,6 +83,16 @@ fn a_container_s_role_whose_credentials_end_on_the_way() {
 }
 
 #[test]
+fn a_machine_s_role() {
+    let cloud = Cloud::new(json!({"machine": "ASIATWO000000000"}));
+    let mut command = without_keys(&cloud, &["--verbose"]);
+    command.env_remove("AWS_EC2_METADATA_DISABLED").env("HTTP_PROXY", "http://127.0.0.1:1");
+    command.env("NO_PROXY", "127.0.0.1").env("AWS_EC2_METADATA_SERVICE_ENDPOINT", cloud.url());
+    assert_done(&command.output().unwrap());
+    assert_eq!(cloud.count("credentials"), 1);
+}
+
+#[test]
 fn a_proxy_of_the_environment_is_used() {
     let cloud = Cloud::new(json!({}));
     let mut command = cloud.command(&cloud.disk(), &[]);

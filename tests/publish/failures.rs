@@ -72,6 +72,20 @@ fn after_a_failure_the_next_run_starts_anew() {
 }
 
 #[test]
+fn a_token_of_a_deleted_snapshot_is_given_up() {
+    let faults = json!([{"action": "RegisterImage", "at": [1, 2, 3, 4], "do": "500"}]);
+    let cloud = Cloud::new(json!({ "faults": faults }));
+    let disk = cloud.disk();
+    assert_eq!(cloud.command(&disk, &[]).output().unwrap().status.code(), Some(4));
+    cloud.assert_empty();
+    fs::remove_dir_all(cloud.dir.path().join("cache")).unwrap();
+    let output = cloud.command(&disk, &[]).output().unwrap();
+    assert_done(&output);
+    assert_eq!(cloud.count("StartSnapshot"), 3, "the first, the same again, another");
+    assert!(cloud.same(&cloud.snapshot(HOME).0, &disk), "the bytes differ");
+}
+
+#[test]
 fn what_cannot_be_deleted_is_named() {
     let cloud = Cloud::new(json!({"deny": ["RegisterImage", "DeleteSnapshot"]}));
     let output = cloud.publish(&[]);

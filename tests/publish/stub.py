@@ -11,7 +11,9 @@ what was asked. CONFIG is JSON, all of it optional:
   deny          ["RegisterImage"]        actions that are not allowed
   fail          {"RegisterImage": "InvalidParameterValue"}
   polls         looks at a snapshot or an image before it is ready
-  invisible_puts, put_ms, container (a list of access keys, each given out once)
+  invisible_puts, put_ms
+  container     access keys that the container's role has, each given out once
+  machine, role, web_identity    access key of the machine's role, of AssumeRole, of a web identity
 """
 import collections
 import http.server
@@ -37,6 +39,7 @@ PARAMETERS = {
     "DeleteSnapshot": r"SnapshotId",
 }
 ROLE = "arn:aws:iam::123456789012:role/ci"
+METADATA_PATH = "/latest/meta-data/iam/security-credentials/"
 BLOCK_PATH = re.compile(r"/snapshots/(snap-[0-9a-f]+)/blocks/(\d+)")
 DONE_PATH = re.compile(r"/snapshots/completion/(snap-[0-9a-f]+)")
 
@@ -81,12 +84,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 secret, token = server.config["keys"][key]
                 given = {"AccessKeyId": key, "SecretAccessKey": secret, "Token": token}
                 return self.answer(200, json.dumps(given | {"Expiration": "2099-01-01T00:00:00Z"}))
+        if self.path.startswith(METADATA_PATH) and self.headers.get("x-aws-ec2-metadata-token") == "metadata-token":
+            return self.machine_role(self.path.removeprefix(METADATA_PATH))
         if self.path.startswith("/?Action=AssumeRole&"):
             return self.assume_role_signed()
         return self.answer(404, "{}")
 
     def do_PUT(self):
-        self.serve()
+        if self.path == "/latest/api/token" and self.headers.get("x-aws-ec2-metadata-token-ttl-seconds"):
+            return self.answer(200, "metadata-token")
+        return self.serve()
 
     def do_POST(self):
         self.serve()
@@ -171,6 +178,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with self.server.lock:
             inner = getattr(self.server.cloud, method)(region, form)
         return f'<?xml version="1.0"?><{action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>x</requestId>{inner}</{action}Response>'
+
+    def machine_role(self, name):
+        if name != "role":
+            return self.answer(200, "role")
+        key = self.server.config["machine"]
+        secret, token = self.server.config["keys"][key]
+        self.server.counts["credentials"] += 1
+        given = {"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z", "AccessKeyId": key}
+        given |= {"SecretAccessKey": secret, "Token": token, "Expiration": "2099-01-01T00:00:00Z"}
+        return self.answer(200, json.dumps(given))
 
     def assume_role(self, form):
         if form["WebIdentityToken"] != "web-token" or form["RoleArn"] != ROLE:
