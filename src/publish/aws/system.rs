@@ -55,21 +55,7 @@ pub(super) struct System {
 impl System {
     /// As wished; what is not wished for is read from the disk.
     pub(super) fn of(disk: &Sparse, wish: &Wish) -> Result<Self> {
-        let found = Found::read(disk);
-        let architecture = match &wish.architecture {
-            Some(name) => Architecture::parse(name)?,
-            None => found.architecture()?,
-        };
-        let boot_mode = match (wish.boot_mode, architecture) {
-            (Some(mode @ (BootMode::LegacyBios | BootMode::UefiPreferred)), Architecture::Arm) => {
-                let error = anyhow!("boot mode {}: arm64 machines of EC2 have UEFI only", mode.name());
-                return Err(error.context(ErrorKind::Usage));
-            }
-            (Some(mode), _) => mode,
-            (None, Architecture::X86) if found.has_bios_boot => BootMode::UefiPreferred,
-            (None, _) => BootMode::Uefi,
-        };
-        Ok(Self { architecture, boot_mode })
+        Found::read(disk).system(wish)
     }
 
     /// A TPM needs UEFI, and EC2 offers it on x86_64.
@@ -103,9 +89,32 @@ impl Found {
         found
     }
 
+    fn system(&self, wish: &Wish) -> Result<System> {
+        let architecture = match &wish.architecture {
+            Some(name) => Architecture::parse(name)?,
+            None => self.architecture()?,
+        };
+        let boot_mode = match (wish.boot_mode, architecture) {
+            (Some(mode @ (BootMode::LegacyBios | BootMode::UefiPreferred)), Architecture::Arm) => {
+                let error = anyhow!("boot mode {}: arm64 machines of EC2 have UEFI only", mode.name());
+                return Err(error.context(ErrorKind::Usage));
+            }
+            (Some(mode), _) => mode,
+            (None, Architecture::X86) if self.has_bios_boot && self.loaders.is_empty() => {
+                BootMode::LegacyBios
+            }
+            (None, Architecture::X86) if self.has_bios_boot => BootMode::UefiPreferred,
+            (None, _) => BootMode::Uefi,
+        };
+        Ok(System { architecture, boot_mode })
+    }
+
     fn architecture(&self) -> Result<Architecture> {
-        if let [only] = self.loaders[..] {
-            return Ok(only);
+        match self.loaders[..] {
+            [only] => return Ok(only),
+            // What a BIOS starts is for x86.
+            [] if self.has_bios_boot => return Ok(Architecture::X86),
+            _ => {}
         }
         let what = if self.loaders.is_empty() { "no EFI loader" } else { "EFI loaders of several" };
         let hint = "name it with --target-arch amd64 or --target-arch arm64";
@@ -144,6 +153,15 @@ mod tests {
         let said = System::of(&empty, &wish("amd64", None)).unwrap();
         assert_eq!((said.architecture, said.boot_mode), (Architecture::X86, BootMode::Uefi));
         assert!(System::of(&empty, &wish("riscv64", None)).is_err());
+    }
+
+    #[test]
+    fn a_disk_for_a_bios_alone_says_so() {
+        let found = Found { loaders: Vec::new(), has_bios_boot: true };
+        let system = found.system(&Wish::default()).unwrap();
+        assert_eq!((system.architecture, system.boot_mode), (Architecture::X86, BootMode::LegacyBios));
+        let both = Found { loaders: vec![Architecture::X86], ..found };
+        assert_eq!(both.system(&Wish::default()).unwrap().boot_mode, BootMode::UefiPreferred);
     }
 
     #[test]
