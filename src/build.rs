@@ -10,26 +10,27 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use diskwright_formats::{
-    data::Data,
-    disk::{Layout, assemble_with_boot_code},
-    filesystem::{Filesystem, Identity, by_name},
+    filesystem::by_name,
     sparse::Sparse,
     writer::{Compression, Firmware, FormatWriter, Machine, Options, by_name as by_type},
 };
+use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
 use crate::{
-    blueprint::Blueprint,
+    blueprint::{Blueprint, storage},
     deploy::{
-        self, Content, Volume, Wishes,
+        self, Deployed, Volume, Wishes,
         arch::Arch,
         image::{ImageConfig, LayerId},
+        storage::Secrets,
     },
     error::{ErrorKind, Hint},
     ids::Ids,
+    layout,
     merge::{self, Merged},
     output::{self, OutputSet},
-    plan::{self, DiskSize, Wish},
+    plan::{self, DiskSize},
     progress::Progress,
     publish::aws,
     source::{self, Hinted, Kind, OciImage, Reference},
@@ -42,8 +43,8 @@ const BLUEPRINT_MAX: u64 = 16 << 20;
 const KEYS_MAX: u64 = 1 << 20;
 /// The type that can become an AMI.
 const AMI: &str = "ami";
-/// Bytes per sector of the disk.
-const SECTOR_SIZE: u32 = 512;
+/// Longest key file of an encrypted volume, in bytes; cryptsetup takes no longer one.
+const KEY_FILE_MAX: u64 = 8 << 20;
 
 /// Everything a user can ask of one build. Plain values: nothing in here has been checked
 /// against the image, and names (types, filesystems) not against the registries.
@@ -115,12 +116,11 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
     let (image, merged) = fetch_and_merge(&asked.reference, &request.source, &boots, progress)?;
     let ids = ids(request, &asked, &image);
-    let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
+    let deployed = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
-    let disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
-    let firmware = firmware(&volumes);
-    drop(volumes);
-    let options = options(request, &image, firmware, &ids)?;
+    let disks = lay_out_all(&deployed, &asked, &ids).context("laying out the disk")?;
+    let options = options(request, &image, &deployed, &ids)?;
+    drop(deployed);
     let written = write::write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
     outputs.commit()?;
     let aws = publish(request, &disks, &image, progress)?;
@@ -134,6 +134,7 @@ struct Asked {
     blueprint: Blueprint,
     blueprint_text: String,
     root_ssh_keys: Option<String>,
+    secrets: Secrets,
     size: DiskSize,
 }
 
@@ -162,7 +163,8 @@ impl Asked {
             Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
-        Ok(Self { reference, writers, blueprint, blueprint_text, root_ssh_keys, size })
+        let secrets = secrets(&blueprint)?;
+        Ok(Self { reference, writers, blueprint, blueprint_text, root_ssh_keys, secrets, size })
     }
 
     /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
@@ -209,6 +211,34 @@ fn read_keys(path: &Path) -> Result<String> {
         Ok(text)
     };
     read().with_context(|| format!("--root-ssh-authorized-keys {}", path.display())).context(ErrorKind::Input)
+}
+
+/// What encrypted volumes need: their key files, and the system's randomness unless all are reproducible.
+fn secrets(blueprint: &Blueprint) -> Result<Secrets> {
+    let mut secrets = Secrets::default();
+    let partitions = blueprint.customizations.disk.iter().flat_map(|disk| &disk.partitions);
+    let encrypted: Vec<_> = partitions.filter(|partition| partition.r#type == storage::Kind::Luks).collect();
+    for path in encrypted.iter().filter_map(|partition| partition.key_file.as_ref()) {
+        let key = read_key_file(Path::new(path));
+        let key = key.with_context(|| format!("reading key file {path} of customizations.disk"));
+        secrets.key_files.insert(path.clone(), key.context(ErrorKind::Input)?);
+    }
+    if encrypted.iter().any(|partition| !partition.reproducible) {
+        let count = getrandom(&mut secrets.entropy[..], GetRandomFlags::empty());
+        ensure!(
+            count.context("asking the system for randomness")? == secrets.entropy.len(),
+            "too little randomness"
+        );
+    }
+    Ok(secrets)
+}
+
+fn read_key_file(path: &Path) -> Result<Vec<u8>> {
+    let mut key = Vec::new();
+    File::open(path)?.take(KEY_FILE_MAX + 1).read_to_end(&mut key)?;
+    ensure!(!key.is_empty(), "it is empty");
+    ensure!(key.len() as u64 <= KEY_FILE_MAX, "it has more than {KEY_FILE_MAX} bytes");
+    Ok(key)
 }
 
 fn read_text(source: impl Read) -> Result<String> {
@@ -301,7 +331,7 @@ fn deploy_volumes(
     merged: Merged,
     ids: &Ids,
     progress: &dyn Progress,
-) -> Result<Vec<Volume>> {
+) -> Result<Deployed> {
     progress.begin("deploying", Some(image.layers.iter().map(|layer| layer.tar_len).sum()));
     let config = image_config(image)?;
     let reference = asked.reference.to_string();
@@ -314,23 +344,25 @@ fn deploy_volumes(
         blueprint: &asked.blueprint,
         skip_bound_images: request.skip_bound_images,
         root_ssh_keys: asked.root_ssh_keys.as_deref(),
+        secrets: &asked.secrets,
     };
     deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
 }
 
 /// One disk for each size that the formats ask for, by the path of their files.
-fn lay_out_all(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Disks> {
-    let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
+fn lay_out_all(deployed: &Deployed, asked: &Asked, ids: &Ids) -> Result<Disks> {
+    let disk_of = layout::Disk { deployed, ids };
+    let wishes = disk_of.wishes()?;
     let mut disks: Vec<Arc<Sparse>> = Vec::new();
     let mut by_path = Disks::new();
     for path in asked.writers.iter().map(|writer| writer.spec().path) {
         let multiple = asked.size_multiple(path);
-        let layout = plan::plan(&wishes, asked.size, multiple, SECTOR_SIZE, ids.uuid("disk"));
+        let layout = plan::plan(&wishes, asked.size, multiple, disk_of.frame());
         let layout = layout.context(ErrorKind::Usage)?;
         let made = disks.iter().find(|disk| disk.len() == layout.size).cloned();
         let disk = match made {
             Some(disk) => disk,
-            None => Arc::new(lay_out(volumes, &layout, ids)?),
+            None => Arc::new(disk_of.lay_out(&layout)?),
         };
         disks.push(disk.clone());
         by_path.insert(path, disk);
@@ -338,62 +370,18 @@ fn lay_out_all(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Disks> {
     Ok(by_path)
 }
 
-/// Places the volumes, makes their filesystems and puts them on one disk.
-fn lay_out(volumes: &[Volume], layout: &Layout, ids: &Ids) -> Result<Sparse> {
-    let (mut placed, mut boot_code) = (Vec::new(), None);
-    for (index, (volume, partition)) in volumes.iter().zip(&layout.partitions).enumerate() {
-        if let Some(content) = &volume.content {
-            let identity = identity(volume, content, ids, partition.offset);
-            let filesystem = filesystem(content)?.mkfs(&content.tree, &identity, partition.size);
-            placed.push((index, filesystem.with_context(|| format!("making filesystem '{}'", volume.name))?));
-        }
-        if let Some(core) = &volume.core_image {
-            let lba = partition.offset / u64::from(SECTOR_SIZE);
-            let mut space = Sparse::new(partition.size);
-            space.insert(0, Data::from_bytes(core.placed(lba)))?;
-            placed.push((index, space));
-            boot_code = Some(core.boot_code(lba));
-        }
-    }
-    Ok(assemble_with_boot_code(layout, &placed, boot_code.as_ref())?)
-}
-
-fn wish(volume: &Volume, ids: &Ids) -> Result<Wish> {
-    let mut size = volume.size;
-    if let Some(content) = &volume.content {
-        let needed = filesystem(content)?.min_size(&content.tree, &identity(volume, content, ids, 0));
-        size = size.max(needed.with_context(|| format!("measuring filesystem '{}'", volume.name))?);
-    }
-    Ok(Wish {
-        name: volume.name.to_owned(),
-        type_uuid: volume.type_uuid,
-        uuid: volume.partition_uuid,
-        attributes: 0,
-        size,
-        comfortable: volume.comfortable.max(size),
-    })
-}
-
-fn identity(volume: &Volume, content: &Content, ids: &Ids, offset: u64) -> Identity {
-    let label = volume.name.to_owned();
-    Identity { uuid: content.uuid, label, time: ids.time(), sector_size: SECTOR_SIZE, offset }
-}
-
-fn filesystem(content: &Content) -> Result<&'static dyn Filesystem> {
-    by_name(content.filesystem).with_context(|| format!("no filesystem '{}'", content.filesystem))
-}
-
 /// What a machine made for the disk starts it with.
 fn firmware(volumes: &[Volume]) -> Firmware {
-    let is_for_uefi = volumes.iter().any(|volume| volume.type_uuid == deploy::ESP_TYPE);
+    let is_for_uefi = volumes.iter().any(|volume| volume.what.holds("/boot/efi"));
     if is_for_uefi { Firmware::Efi } else { Firmware::Bios }
 }
 
 /// What formats record beside the disk.
-fn options(request: &BuildRequest, image: &OciImage, firmware: Firmware, ids: &Ids) -> Result<Options> {
+fn options(request: &BuildRequest, image: &OciImage, deployed: &Deployed, ids: &Ids) -> Result<Options> {
+    let (sector_size, firmware) = (deployed.table.sector_size, firmware(&deployed.volumes));
     Ok(Options {
         compression: request.compression,
-        sector_size: SECTOR_SIZE,
+        sector_size,
         seed: ids.uuid("formats").into_bytes(),
         time: ids.time().seconds,
         architecture: image_config(image)?.architecture().to_owned(),

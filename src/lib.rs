@@ -13,6 +13,7 @@ pub mod deploy;
 pub mod error;
 pub mod ids;
 pub mod inspect;
+mod layout;
 pub mod merge;
 pub mod output;
 pub mod plan;

@@ -54,6 +54,20 @@ const TABLE: &[(&str, &[&str])] = &[
     ("output", &["error", "formats::writer::Output"]),
     ("build", STAGES),
     (
+        "layout",
+        &[
+            "deploy",
+            "ids",
+            "plan",
+            "formats::data",
+            "formats::disk",
+            "formats::filesystem",
+            "formats::sparse",
+            "formats::units",
+            "formats::volume",
+        ],
+    ),
+    (
         "convert",
         &[
             "write",
@@ -83,6 +97,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "formats::sparse",
             "formats::tree",
             "formats::units",
+            "formats::volume::lvm2",
         ],
     ),
     (
@@ -125,6 +140,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "formats::writer::Progress",
             "formats::tree",
             "formats::data",
+            // a bootloader depends on the kind of table
+            "formats::disk::TableKind",
             "formats::filesystem",
             "formats::error",
             "formats::units",
@@ -171,6 +188,7 @@ const TABLE: &[(&str, &[&str])] = &[
         &["formats::data", "formats::sparse", "formats::error", "formats::units", "formats::partition"],
     ),
     ("formats::filesystem", VALUES),
+    ("formats::volume", VALUES),
     (
         "formats::partition",
         &["formats::data", "formats::sparse", "formats::error", "formats::units", "formats::disk"],
@@ -189,6 +207,7 @@ const STAGES: &[&str] = &[
     "merge",
     "deploy",
     "plan",
+    "layout",
     "publish",
     "output",
     "write",

@@ -40,6 +40,7 @@ fn main() -> Result<()> {
         time: Time::default(),
         sector_size: 512,
         offset: 0,
+        on_noise: false,
     };
     let ext4 = filesystem::by_name("ext4").ok_or("no ext4")?;
     let smallest = ext4.min_size(&tree, &identity)?;

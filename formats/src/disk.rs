@@ -5,16 +5,33 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::{Error, Result, partition::gpt, sparse::Sparse};
+use crate::{
+    Error, Result,
+    data::Data,
+    partition::{BOOT_CODE_BYTES, gpt, mbr},
+    sparse::Sparse,
+};
+
+/// The kind of a partition table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TableKind {
+    /// GUID partition table.
+    #[default]
+    Gpt,
+    /// The PC's older table, in the master boot record alone.
+    Dos,
+}
 
 /// The partition table of a disk as plain numbers.
 #[derive(Clone, Debug)]
 pub struct Layout {
     /// Size of the whole disk in bytes, a multiple of `sector_size`.
     pub size: u64,
+    /// How the table is written.
+    pub kind: TableKind,
     /// Bytes per logical sector: 512 or 4096.
     pub sector_size: u32,
-    /// Disk GUID.
+    /// Disk GUID; its first four bytes are a dos table's disk signature.
     pub uuid: Uuid,
     /// Partitions in table order.
     pub partitions: Vec<Partition>,
@@ -29,6 +46,8 @@ pub struct Partition {
     pub size: u64,
     /// Partition type GUID.
     pub type_uuid: Uuid,
+    /// Type in a dos table; `None` is the one that means what `type_uuid` does.
+    pub dos_type: Option<u8>,
     /// Unique partition GUID.
     pub uuid: Uuid,
     /// GPT name, at most 36 UTF-16 units.
@@ -41,22 +60,39 @@ pub struct Partition {
 /// partition of that index (from 0). Partitions without a volume read as zero.
 ///
 /// # Errors
-/// As [`gpt::table`]; [`Error::Unsupported`] for a volume of another size than
+/// As [`gpt::table`] and [`mbr::table`]; [`Error::Unsupported`] for a volume of another size than
 /// its partition, or without one; [`Error::Overlap`] for two volumes in one partition.
 pub fn assemble(layout: &Layout, volumes: &[(usize, Sparse)]) -> Result<Sparse> {
     assemble_with_boot_code(layout, volumes, None)
 }
 
-/// As [`assemble`], with code for a BIOS in the master boot record.
+/// What a BIOS starts.
+#[derive(Clone, Debug)]
+pub struct BootCode {
+    /// Code of the master boot record.
+    pub code: [u8; BOOT_CODE_BYTES],
+    /// What lies right after that sector, before the first partition.
+    pub embedded: Option<Data>,
+}
+
+/// As [`assemble`], with code for a BIOS.
 ///
 /// # Errors
-/// As [`assemble`].
+/// As [`assemble`]; [`Error::Overlap`] where the code meets a table or a partition.
 pub fn assemble_with_boot_code(
     layout: &Layout,
     volumes: &[(usize, Sparse)],
-    boot_code: Option<&[u8; gpt::BOOT_CODE_BYTES]>,
+    boot: Option<&BootCode>,
 ) -> Result<Sparse> {
-    let mut disk = gpt::table(layout, boot_code)?;
+    let code = boot.map(|boot| &boot.code);
+    let mut disk = match layout.kind {
+        TableKind::Gpt => gpt::table(layout, code)?,
+        TableKind::Dos => mbr::table(layout, code)?,
+    };
+    if let Some(embedded) = boot.and_then(|boot| boot.embedded.clone()) {
+        check_gap(layout, &embedded)?;
+        disk.insert(layout.sector_size.into(), embedded)?;
+    }
     let mut placed = BTreeMap::new();
     for (index, volume) in volumes {
         let Some(partition) = layout.partitions.get(*index) else {
@@ -72,6 +108,13 @@ pub fn assemble_with_boot_code(
         disk.place(offset, volume)?;
     }
     Ok(disk)
+}
+
+/// Empty partitions are gaps too, so that what is embedded must be kept out of them here.
+fn check_gap(layout: &Layout, embedded: &Data) -> Result<()> {
+    let first = layout.partitions.iter().map(|partition| partition.offset).min().unwrap_or(layout.size);
+    let (offset, len) = (u64::from(layout.sector_size), embedded.len());
+    if offset + len > first { Err(Error::Overlap { offset, len }) } else { Ok(()) }
 }
 
 fn check_volume(index: usize, partition: &Partition, volume: &Sparse) -> Result<()> {

@@ -20,6 +20,7 @@ pub mod sparse;
 pub mod tree;
 pub mod units;
 pub mod verity;
+pub mod volume;
 pub mod writer;
 
 pub use error::{Error, Fault, Faults, Result};

@@ -115,7 +115,14 @@ fn bytes(contents: &Contents, path: &str) -> Vec<u8> {
 
 fn identity() -> Identity {
     let time = Time { seconds: 1, nanoseconds: 0 };
-    Identity { uuid: Uuid::from_u128(7), label: "label".into(), time, sector_size: 512, offset: 0 }
+    Identity {
+        uuid: Uuid::from_u128(7),
+        label: "label".into(),
+        time,
+        sector_size: 512,
+        offset: 0,
+        on_noise: false,
+    }
 }
 
 /// Directories with an index, attributes in the inode and in a block, access control lists, devices.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use diskwright_formats::{
     Error,
-    disk::{Layout, Partition, assemble},
+    data::Data,
+    disk::{BootCode, Layout, Partition, TableKind, assemble, assemble_with_boot_code},
     filesystem::{self, Identity},
     partition::gpt,
     sparse::Sparse,
@@ -27,6 +28,7 @@ fn partition(number: u128, offset: u64, size: u64) -> Partition {
         offset,
         size,
         type_uuid: if number == 1 { ESP } else { LINUX },
+        dos_type: None,
         uuid: Uuid::from_u128(0x1111_2222_3333_4444_5555_6666_7777_0000 + number),
         name: if number == 1 { "EFI-SYSTEM".into() } else { "root ü".into() },
         attributes: if number == 1 { LEGACY_BOOTABLE } else { GROW },
@@ -37,6 +39,7 @@ fn layout(size: u64, sector_size: u32) -> Layout {
     let rest = size - MIB - 64 * MIB - MIB;
     Layout {
         size,
+        kind: TableKind::Gpt,
         sector_size,
         uuid: Uuid::from_u128(0xaaaa_bbbb_cccc_dddd_eeee_ffff_0000_1111),
         partitions: vec![partition(1, MIB, 64 * MIB), partition(2, 65 * MIB, rest)],
@@ -50,6 +53,7 @@ fn esp(sector_size: u32) -> Sparse {
         time: Time::default(),
         sector_size,
         offset: MIB,
+        on_noise: false,
     };
     let mut tree = Tree::new(Meta::root(0o755));
     let file = tree.add_file(Meta::root(0o644), Sparse::from_bytes(*b"content"));
@@ -203,4 +207,52 @@ fn table_fills_the_edges_exactly() {
         let disk = assemble(&layout, &[(0, volume)]).unwrap();
         assert_eq!(disk.data_len(), disk.len());
     }
+}
+
+/// What sfdisk reads of the disk at `path`.
+fn sfdisk(path: &str) -> String {
+    judge::pass("fdisk", "sfdisk", &["--json", path])
+}
+
+fn dos_layout(count: u64, sector_size: u32) -> Layout {
+    let step = 64 * MIB;
+    let partitions = (0..count).map(|number| partition(number.into(), MIB + number * step, step));
+    let partitions = partitions.map(|partition| Partition { dos_type: None, ..partition }).collect();
+    Layout { kind: TableKind::Dos, partitions, ..layout(GIB, sector_size) }
+}
+
+#[test]
+fn sfdisk_reads_a_dos_table() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut layout = dos_layout(4, 512);
+    layout.partitions[3].dos_type = Some(0x8e);
+    let code = BootCode { code: [0x90; 440], embedded: Some(Data::from_bytes([0xcc; 4096])) };
+    let disk = assemble_with_boot_code(&layout, &[(1, esp(512))], Some(&code)).unwrap();
+    let path = write(&disk, scratch.path());
+    let report = sfdisk(path.to_str().unwrap());
+    for text in [
+        "\"label\":\"dos\"",
+        "\"id\":\"0xddccbbaa\"".replace("ddccbbaa", "bbbbaaaa").as_str(),
+        "\"start\":2048, \"size\":131072, \"type\":\"83\"".replace(", ", ",").as_str(),
+        "\"type\":\"ef\"",
+        "\"type\":\"8e\"",
+    ] {
+        assert!(report.split_whitespace().collect::<String>().contains(text), "no {text}: {report}");
+    }
+    judge::pass("fdisk", "sfdisk", &["--verify", path.to_str().unwrap()]);
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(bytes[..440] == [0x90; 440] && bytes[512..4608] == [0xcc; 4096]);
+    judge::flip(&path, 510);
+    judge::refuse("fdisk", "sfdisk", &["--json", path.to_str().unwrap()]);
+}
+
+#[test]
+fn a_dos_table_has_four_partitions_and_a_gap_for_code() {
+    assert!(matches!(assemble(&dos_layout(5, 512), &[]).unwrap_err(), Error::Limit { found: 5, .. }));
+    let code = BootCode { code: [0; 440], embedded: Some(Data::from_bytes(vec![1; MIB as usize])) };
+    let error = assemble_with_boot_code(&dos_layout(1, 512), &[], Some(&code)).unwrap_err();
+    assert!(matches!(error, Error::Overlap { .. }), "{error}");
+    let mut far = dos_layout(1, 512);
+    (far.size, far.partitions[0].offset) = (4 * TIB, 3 * TIB);
+    assert!(matches!(assemble(&far, &[]).unwrap_err(), Error::Beyond { .. }));
 }

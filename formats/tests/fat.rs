@@ -34,6 +34,7 @@ fn identity(sector_size: u32) -> Identity {
         time: MTIME,
         sector_size,
         offset: MIB,
+        on_noise: false,
     }
 }
 

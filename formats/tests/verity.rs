@@ -125,7 +125,14 @@ impl Judged {
 
 fn identity() -> Identity {
     let time = Time { seconds: 1, nanoseconds: 0 };
-    Identity { uuid: Uuid::from_u128(7), label: "label".into(), time, sector_size: 512, offset: 0 }
+    Identity {
+        uuid: Uuid::from_u128(7),
+        label: "label".into(),
+        time,
+        sector_size: 512,
+        offset: 0,
+        on_noise: false,
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -11,6 +11,7 @@ use diskwright::{
         arch::Arch,
         deploy,
         image::{ImageConfig, LayerId},
+        storage::Secrets,
     },
     ids::Ids,
 };
@@ -42,18 +43,19 @@ fuzz_target!(init: seed(archives()), |data: &[u8]| {
         blueprint: &blueprint,
         skip_bound_images: true,
         root_ssh_keys: Some("ssh-ed25519 AAAA a\n"),
+        secrets: &Secrets::default(),
     };
     let ids = Ids::new("sha256:0", b"", 0);
-    let Ok(volumes) = deploy(&IMAGE, merged, &wishes, &ids, &()) else { return };
-    for volume in volumes {
-        let Some(content) = volume.content else { continue };
-        let Some(filesystem) = by_name(content.filesystem) else { continue };
-        let label = volume.name.to_owned();
-        let identity = Identity { uuid: content.uuid, label, time: ids.time(), sector_size: 512, offset: 1 << 20 };
+    let Ok(deployed) = deploy(&IMAGE, merged, &wishes, &ids, &()) else { return };
+    for volume in deployed.volumes {
+        let Some(content) = volume.content() else { continue };
+        let Some(filesystem) = by_name(content.filesystem.kind) else { continue };
+        let (uuid, label) = (content.filesystem.uuid, content.filesystem.label.clone());
+        let identity = Identity { uuid, label, time: ids.time(), sector_size: 512, offset: 1 << 20, on_noise: false };
         if let Ok(size) = filesystem.min_size(&content.tree, &identity)
             && let Err(error) = filesystem.mkfs(&content.tree, &identity, size.max(volume.size))
         {
-            panic!("{} is measured and then refused: {error}", content.filesystem);
+            panic!("{} is measured and then refused: {error}", content.filesystem.kind);
         }
     }
 });

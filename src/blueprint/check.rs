@@ -12,6 +12,7 @@ use super::{
     error::{Fault, quoted},
     kernel,
     node::Step,
+    storage,
     types::{Blueprint, File, Owner, User},
 };
 
@@ -47,7 +48,9 @@ pub(super) fn check(blueprint: &Blueprint) -> Option<Fault> {
         kernel::fault(line).map(|why| Fault::new(why).inside("append").inside("kernel"))
     };
     let fault = users(&customizations.user).or_else(hostname).or_else(append);
-    fault.or_else(|| files(&customizations.files)).map(|fault| fault.inside("customizations"))
+    let fault = fault.or_else(|| files(&customizations.files));
+    let fault = fault.or_else(|| storage::check(&customizations.filesystem, customizations.disk.as_ref()));
+    fault.map(|fault| fault.inside("customizations"))
 }
 
 fn field(name: &str, message: impl Into<String>) -> Fault {

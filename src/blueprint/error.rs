@@ -200,7 +200,8 @@ impl Fault {
 /// Whether the value must not reach a terminal or a log: a password, or a key misspelt for it.
 fn is_secret(path: &[Step]) -> bool {
     const DISTANCE: usize = 3;
-    matches!(path.last(), Some(Step::Key(key)) if strsim::osa_distance(&key.to_lowercase(), "password") <= DISTANCE)
+    let is_like = |key: &str, secret| strsim::osa_distance(&key.to_lowercase(), secret) <= DISTANCE;
+    matches!(path.last(), Some(Step::Key(key)) if is_like(key, "password") || is_like(key, "passphrase"))
 }
 
 /// The line without passwords: what follows the colon of a key like `password` is dots,
@@ -222,7 +223,7 @@ fn discreet(line: &str, span: Span, mark: Mark, secret: bool) -> String {
 
 /// Where in a line the value of the first key like `password` starts.
 fn value_of_password(line: &[char]) -> Option<usize> {
-    const KEY: [char; 5] = ['p', 'a', 's', 's', 'w'];
+    const KEY: [char; 4] = ['p', 'a', 's', 's'];
     let key = line.windows(KEY.len()).position(|part| part.iter().map(char::to_ascii_lowercase).eq(KEY))?;
     let colon = line[key..].iter().position(|&c| c == ':')?;
     Some(key + colon + 1)

@@ -18,6 +18,8 @@ mod error;
 mod kernel;
 mod node;
 mod schema;
+pub mod size;
+pub mod storage;
 #[cfg(test)]
 mod tests;
 mod types;

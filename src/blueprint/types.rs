@@ -7,6 +7,8 @@ use serde::{
     de::{self, Visitor},
 };
 
+use super::storage;
+
 /// A whole blueprint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -33,6 +35,10 @@ pub struct Customizations {
     pub kernel: Kernel,
     /// Files to write.
     pub files: Vec<File>,
+    /// Directories on filesystems of their own.
+    pub filesystem: Vec<storage::Filesystem>,
+    /// The whole partition table.
+    pub disk: Option<storage::Disk>,
 }
 
 /// An account: created if the image does not have it, changed if it does.

@@ -12,14 +12,15 @@ pub mod kernel;
 pub mod ostree;
 pub mod rootfs;
 pub mod selinux;
+pub mod storage;
 pub mod system;
 
 use anyhow::{Context, Result, bail, ensure};
 use diskwright_formats::{
     tree::{Kind, NodeId, Tree},
-    units::{GIB, MIB},
+    units::GIB,
 };
-use uuid::{Uuid, uuid};
+use uuid::Uuid;
 
 use crate::{blueprint::Blueprint, error::Hint, ids::Ids, merge::Merged, progress::Progress};
 use arch::Arch;
@@ -30,26 +31,15 @@ use kargs::KernelArguments;
 use kernel::Kernel;
 use ostree::{LaidDown, Sysroot, Target, repo::RepoConfig};
 use rootfs::Rootfs;
+use storage::{Content, Scheme, Secrets, Split, Table, What, mounts};
 use system::OsRelease;
 
 /// Arguments every disk gets unless asked otherwise: a console wherever one may be.
 const DEFAULT_KARGS: [&str; 3] = ["rw", "console=tty0", "console=ttyS0"];
-/// GRUB for BIOS goes here.
-const BIOS_BOOT_TYPE: Uuid = uuid!("21686148-6449-6e6f-744e-656564454649");
-/// EFI system partition.
-pub const ESP_TYPE: Uuid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
-/// Extended boot loader partition: /boot.
-const XBOOTLDR_TYPE: Uuid = uuid!("bc13c2ff-59e6-4262-a352-b275fd6f7172");
-/// Linux filesystem data.
-const LINUX_TYPE: Uuid = uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4");
-/// Room for an ESP of every vendor.
-const ESP_SIZE: u64 = 501 * MIB;
-/// Room for a few kernels.
-const BOOT_SIZE: u64 = GIB;
 /// A root volume has at least this.
 const ROOT_SIZE: u64 = 2 * GIB;
-/// The filesystem of /boot: libostree needs symbolic links in it.
-const BOOT_FILESYSTEM: &str = "ext4";
+/// Sectors that a BIOS reads.
+const BIOS_SECTOR: u32 = 512;
 /// The root filesystem when neither user nor image names one.
 const DEFAULT_FILESYSTEM: &str = "ext4";
 
@@ -66,45 +56,58 @@ pub struct Wishes<'a> {
     pub default_kargs: bool,
     /// Where upgrades come from.
     pub target: &'a str,
-    /// Users, files and so on.
+    /// Users, files, partitions and so on.
     pub blueprint: &'a Blueprint,
     /// Build without the logically bound images, should there be some.
     pub skip_bound_images: bool,
     /// Keys that may log in as root by SSH, the text of an `authorized_keys`.
     pub root_ssh_keys: Option<&'a str>,
+    /// For encrypted volumes.
+    pub secrets: &'a Secrets,
+}
+
+/// A system ready to be laid out.
+#[derive(Debug)]
+pub struct Deployed {
+    /// The partition table.
+    pub table: Table,
+    /// The volumes in the order of their places; the last one grows.
+    pub volumes: Vec<Volume>,
+    /// GRUB for BIOS.
+    pub core_image: Option<CoreImage>,
+    /// Bytes the root filesystem should have where nothing else is asked.
+    pub comfortable: u64,
 }
 
 /// One partition's content, before it has a place.
 #[derive(Debug)]
 pub struct Volume {
-    /// Partition name, and label of the filesystem.
-    pub name: &'static str,
+    /// Partition name.
+    pub name: String,
     /// Partition type GUID.
     pub type_uuid: Uuid,
+    /// Partition type in a dos table, where that is not the one of the same meaning.
+    pub dos_type: Option<u8>,
     /// Unique partition GUID.
     pub partition_uuid: Uuid,
-    /// What it holds; `None` leaves the partition empty.
-    pub content: Option<Content>,
-    /// GRUB for BIOS, in place of a filesystem.
-    pub core_image: Option<CoreImage>,
     /// Bytes it has at least.
     pub size: u64,
-    /// Bytes it should have where nothing else is asked.
-    pub comfortable: u64,
+    /// What it holds.
+    pub what: What<Content>,
 }
 
-/// A tree and the filesystem it is wanted in.
-#[derive(Debug)]
-pub struct Content {
-    /// What the filesystem holds.
-    pub tree: Tree,
-    /// Name of the filesystem.
-    pub filesystem: &'static str,
-    /// UUID of the filesystem.
-    pub uuid: Uuid,
+impl Volume {
+    /// The filesystem that is straight in the partition.
+    #[must_use]
+    pub const fn content(&self) -> Option<&Content> {
+        match &self.what {
+            What::Filesystem(content) => Some(content),
+            _ => None,
+        }
+    }
 }
 
-/// The volumes of a disk in partition order; the last one grows.
+/// The volumes of a disk, and what boots them.
 ///
 /// # Errors
 /// An image that cannot boot or cannot be expressed; the text says what is missing and where it was sought.
@@ -114,12 +117,11 @@ pub fn deploy(
     wishes: &Wishes<'_>,
     ids: &Ids,
     progress: &dyn Progress,
-) -> Result<Vec<Volume>> {
-    let system = System::examine(image, &merged.tree, wishes)?;
-    system.announce(progress);
-    let uuids = Uuids::new(ids);
-    let arguments = system.kernel_arguments(&merged.tree, wishes, &uuids)?;
-    let fstab = system.fstab(&uuids);
+) -> Result<Deployed> {
+    let mut system = System::examine(image, &merged.tree, wishes)?;
+    let scheme = system.scheme(&merged.tree, wishes, ids)?;
+    system.announce(&scheme, progress);
+    let arguments = system.kernel_arguments(&merged.tree, wishes, &scheme)?;
     let image_root = merged.tree.root();
     let content_bytes = content_bytes(&merged.tree);
     let config = system.repository();
@@ -134,13 +136,16 @@ pub fn deploy(
         kernel: &kernel,
         title: system.os.title(),
         arguments: &arguments,
-        fstab: fstab.as_deref(),
         ids,
         progress,
     };
     let seed = ids.bytes("accounts");
+    let mut split = Split::default();
+    let boot_spec = system.boot_spec(&scheme)?;
     let customize = |tree: &mut Tree, deployment, etc, var| {
         let system = customize::System { deployment, etc, var };
+        split = Split::prepare(tree, &system, &scheme.extra_mountpoints(), ids.time())?;
+        mounts::write(tree, etc, &scheme, &split, &boot_spec, ids.time());
         if let Some(keys) = wishes.root_ssh_keys {
             customize::authorize_root(tree, &system, keys, ids.time())
                 .context("authorizing root's SSH keys")?;
@@ -149,9 +154,10 @@ pub fn deploy(
     };
     let LaidDown { root, boot, entry, policy } = sysroot.lay_down(&mut tree, imported, customize)?;
     let facts = Facts {
-        boot_uuid: uuids.boot,
-        boot_filesystem: BOOT_FILESYSTEM,
+        boot_uuid: scheme.at("/boot")?.uuid,
+        boot_filesystem: scheme.at("/boot")?.kind,
         separate_boot: true,
+        table: scheme.table.kind,
         entry: &entry,
         time: ids.time(),
         skip_boot_uuid: system.install.bootupd.skip_boot_uuid.unwrap_or(false),
@@ -165,28 +171,13 @@ pub fn deploy(
         policy.label_root(&mut tree, ids.time());
         policy.label_boot(&mut boot, ids.time());
     }
+    let mut trees = split.take(&mut tree);
     // The layers' own trees are not needed any more.
-    let root = tree.into_subtree(root);
-    let mut volumes =
-        volumes(Trees { esp, boot, root }, system.root_type(wishes.arch), &uuids, ids, content_bytes);
-    if wishes.arch == Arch::X86_64 {
-        volumes.insert(0, bios_boot(core_image, ids));
-    }
-    Ok(volumes)
-}
-
-/// UUIDs of the filesystems.
-struct Uuids {
-    esp: Uuid,
-    boot: Uuid,
-    root: Uuid,
-}
-
-impl Uuids {
-    fn new(ids: &Ids) -> Self {
-        let uuid = |name: &str| ids.uuid(&format!("filesystem {name}"));
-        Self { esp: uuid("EFI-SYSTEM"), boot: uuid("boot"), root: uuid("root") }
-    }
+    let tree = tree.into_subtree(root);
+    trees.extend(esp.map(|esp| ("/boot/efi".to_owned(), esp)));
+    trees.extend([("/boot".to_owned(), boot), ("/".to_owned(), tree)]);
+    let comfortable = ROOT_SIZE.max(content_bytes.saturating_mul(2));
+    Ok(Deployed { table: scheme.table, volumes: scheme.fill(trees, ids), core_image, comfortable })
 }
 
 /// What the image brings, read before anything is laid down.
@@ -209,9 +200,6 @@ impl System {
         ensure_bootable(image, &rootfs)?;
         let mut notes: Vec<String> =
             bound_images::check(&rootfs, wishes.skip_bound_images)?.into_iter().collect();
-        notes.extend(install_config::partition_table(&rootfs).map(|path| {
-            format!("the image's own partition table /{path} is not read yet: the disk gets the usual one")
-        }));
         let arch = wishes.arch;
         let os = OsRelease::read(&rootfs)?;
         let install = InstallConfig::read(&rootfs, arch.rust())?;
@@ -228,7 +216,6 @@ impl System {
         let target = Target::parse(wishes.target, install.enforce_container_sigpolicy.unwrap_or(false))?;
         // Refused here, before anything is hashed; the one to boot is the commit's.
         Kernel::find(&rootfs)?;
-        ensure_boot_filesystem(BOOT_FILESYSTEM)?;
         let bootloader = Bootloader::find(&rootfs, arch, &os)?;
         let composefs = system::composefs_mode(&rootfs)?;
         notes.extend(install.preferred_block().map(|block| {
@@ -243,11 +230,40 @@ impl System {
         Ok(Self { os, install, bootloader, target, all_paths, verity, notes })
     }
 
+    /// What the disk is divided into. What its table has no place for is left out: a BIOS reads
+    /// sectors of 512 bytes.
+    fn scheme(&mut self, tree: &Tree, wishes: &Wishes<'_>, ids: &Ids) -> Result<Scheme> {
+        let declared = storage::declared(&Rootfs { tree, root: tree.root() })?;
+        let facts = storage::Facts {
+            arch: wishes.arch,
+            uefi: self.bootloader.place.is_some(),
+            root_type: self.root_type(wishes.arch),
+            secrets: wishes.secrets,
+            ids,
+        };
+        let scheme = storage::scheme(wishes.blueprint, &declared, &facts)?;
+        ensure_boot_filesystem(scheme.at("/boot")?.kind)?;
+        if declared.disk.is_some() && wishes.blueprint.customizations.disk.is_none() {
+            self.notes.extend(declared.place.map(|place| format!("partition table {place}")));
+        }
+        if scheme.table.sector_size != BIOS_SECTOR {
+            ensure!(
+                facts.uefi,
+                "no BIOS starts from sectors of 4096 bytes, and the image has nothing for UEFI"
+            );
+            self.bootloader.bios = None;
+        }
+        Ok(scheme)
+    }
+
     /// What a user may want to know of the image before the work begins.
-    fn announce(&self, progress: &dyn Progress) {
+    fn announce(&self, scheme: &Scheme, progress: &dyn Progress) {
         self.notes.iter().for_each(|note| progress.note(note));
+        mounts::notes(scheme).iter().for_each(|note| progress.note(note));
         progress.note(&format!("bootloader: {}", self.bootloader.describe()));
-        if let Some(text) = self.bootloader.describe_bios() {
+        if scheme.table.sector_size != BIOS_SECTOR {
+            progress.note("bootloader: UEFI only: no BIOS starts from sectors of 4096 bytes");
+        } else if let Some(text) = self.bootloader.describe_bios() {
             progress.note(&format!("bootloader: {text}"));
         }
         if !self.target.is_registry() {
@@ -266,42 +282,31 @@ impl System {
         }
     }
 
-    /// What `root=` says, if anything.
-    fn root_spec(&self, uuids: &Uuids) -> String {
-        let is_found =
-            self.install.discoverable_partitions == Some(true) && self.bootloader.tells_partition();
-        let default = || if is_found { String::new() } else { format!("UUID={}", uuids.root) };
-        self.install.root_mount_spec.clone().unwrap_or_else(default)
+    /// What `root=` says, if anything. Firmware tells partitions, not what is inside of them.
+    fn root_spec(&self, scheme: &Scheme) -> Result<String> {
+        let is_plain = scheme.parts.iter().all(|part| part.what.way_to("/").is_empty());
+        let is_asked = is_plain && self.install.discoverable_partitions == Some(true);
+        if let Some(spec) = &self.install.root_mount_spec {
+            return Ok(spec.clone());
+        }
+        let is_found = is_asked && self.bootloader.tells_partition();
+        Ok(if is_found { String::new() } else { format!("UUID={}", scheme.at("/")?.uuid) })
     }
 
     /// What `boot=` says, if anything, and from where /boot is mounted.
-    fn boot_spec(&self, uuids: &Uuids) -> String {
-        self.install.boot_mount_spec.clone().unwrap_or_else(|| format!("UUID={}", uuids.boot))
-    }
-
-    /// /boot as bootc writes it, and the ESP where bootloader tools look for it.
-    fn fstab(&self, uuids: &Uuids) -> Option<String> {
-        let mut text = String::new();
-        let boot = self.boot_spec(uuids);
-        if !boot.is_empty() {
-            text += &format!("{boot} /boot auto ro 0 0\n");
-        }
-        if self.bootloader.place.is_some() {
-            let id = uuids.esp.as_bytes();
-            let esp = format!("{:02X}{:02X}-{:02X}{:02X}", id[0], id[1], id[2], id[3]);
-            text += &format!("UUID={esp} /boot/efi vfat umask=0077,shortname=winnt,nofail 0 2\n");
-        }
-        (!text.is_empty()).then_some(text)
+    fn boot_spec(&self, scheme: &Scheme) -> Result<String> {
+        let uuid = scheme.at("/boot")?.uuid;
+        Ok(self.install.boot_mount_spec.clone().unwrap_or_else(|| format!("UUID={uuid}")))
     }
 
     /// Partition type of the root volume.
     fn root_type(&self, arch: Arch) -> Uuid {
         let is_discoverable = self.install.discoverable_partitions == Some(true);
-        if is_discoverable { arch.root_partition_type() } else { LINUX_TYPE }
+        if is_discoverable { arch.root_partition_type() } else { storage::LINUX_TYPE }
     }
 
-    fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<String> {
-        let (root, boot) = (self.root_spec(uuids), self.boot_spec(uuids));
+    fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, scheme: &Scheme) -> Result<String> {
+        let (root, boot) = (self.root_spec(scheme)?, self.boot_spec(scheme)?);
         let mut all = KernelArguments::default();
         if !root.is_empty() {
             all.extend([format!("root={root}")]);
@@ -310,6 +315,7 @@ impl System {
         if !boot.is_empty() {
             all.extend([format!("boot={boot}")]);
         }
+        all.extend(mounts::kernel_arguments(scheme));
         if wishes.default_kargs {
             all.extend(DEFAULT_KARGS);
         }
@@ -374,43 +380,6 @@ pub fn content_bytes(tree: &Tree) -> u64 {
     tree.walk().map(size).fold(0, u64::saturating_add)
 }
 
-/// Where BIOS finds GRUB; without one it is room for it.
-fn bios_boot(core_image: Option<CoreImage>, ids: &Ids) -> Volume {
-    Volume {
-        name: "BIOS-BOOT",
-        type_uuid: BIOS_BOOT_TYPE,
-        partition_uuid: ids.uuid("partition BIOS-BOOT"),
-        content: None,
-        core_image,
-        size: MIB,
-        comfortable: MIB,
-    }
-}
-
-/// What the partitions hold.
-struct Trees {
-    esp: Option<Tree>,
-    boot: Tree,
-    root: Tree,
-}
-
-fn volumes(trees: Trees, root_type: Uuid, uuids: &Uuids, ids: &Ids, content_bytes: u64) -> Vec<Volume> {
-    let content = |tree, filesystem, uuid| Some(Content { tree, filesystem, uuid });
-    let volume = |name: &'static str, type_uuid, content, size, comfortable| {
-        let partition_uuid = ids.uuid(&format!("partition {name}"));
-        Volume { name, type_uuid, partition_uuid, content, core_image: None, size, comfortable }
-    };
-    let comfortable = ROOT_SIZE.max(content_bytes.saturating_mul(2));
-    let Trees { esp, boot, root } = trees;
-    let esp = esp.map(|esp| content(esp, "vfat", uuids.esp));
-    let esp = esp.map(|content| volume("EFI-SYSTEM", ESP_TYPE, content, ESP_SIZE, ESP_SIZE));
-    let rest = [
-        volume("boot", XBOOTLDR_TYPE, content(boot, BOOT_FILESYSTEM, uuids.boot), BOOT_SIZE, BOOT_SIZE),
-        volume("root", root_type, content(root, "ext4", uuids.root), 0, comfortable),
-    ];
-    esp.into_iter().chain(rest).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -419,6 +388,6 @@ mod tests {
     fn a_vfat_boot_is_refused_with_the_reason() {
         let said = ensure_boot_filesystem("vfat").unwrap_err().to_string();
         assert!(said.contains("/boot cannot be vfat") && said.contains("symbolic link"), "{said}");
-        assert!(ensure_boot_filesystem(BOOT_FILESYSTEM).is_ok());
+        assert!(ensure_boot_filesystem("ext4").is_ok());
     }
 }

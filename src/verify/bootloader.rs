@@ -134,6 +134,10 @@ fn uuids(text: &str) -> impl Iterator<Item = &str> {
 /// Whether the disk starts by BIOS; the MBR's code needs what it loads.
 fn bios(volumes: &Volumes, findings: &mut Findings) -> bool {
     let Some(code) = &volumes.boot_code else { return false };
+    if volumes.dos {
+        // what it loads lies between the table and the partitions
+        return true;
+    }
     let Some(volume) = volumes.list.iter().find(|volume| volume.entry.type_uuid == BIOS_BOOT_TYPE) else {
         findings.warning(CHECK, "MBR", "has code, but there is no BIOS boot partition");
         return true;

@@ -1,11 +1,13 @@
 //! The partitions of a disk and the filesystems in them.
 
 use diskwright_formats::{
+    Faults,
     data::Data,
-    disk,
+    disk::{self, TableKind},
     filesystem::{self, Contents},
-    partition::gpt,
+    partition::{BOOT_CODE_BYTES, gpt, mbr},
     tree::{Kind, NodeId, Tree},
+    volume::lvm2,
 };
 use rayon::prelude::*;
 use uuid::{Uuid, uuid};
@@ -19,15 +21,15 @@ pub(super) const BIOS_BOOT_TYPE: Uuid = uuid!("21686148-6449-6e6f-744e-656564454
 /// Partitions that hold a filesystem for certain: /boot, Linux data.
 const WITH_FILESYSTEM: [Uuid; 3] =
     [ESP_TYPE, uuid!("bc13c2ff-59e6-4262-a352-b275fd6f7172"), uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4")];
+/// What holds no files, or is read by other means.
+const WITHOUT_FILES: [(u64, &[u8]); 2] = [(512, b"LABELONE"), (4086, b"SWAPSPACE2")];
 /// What else may be in a partition: name, offset of its magic number, the number.
-const OTHERS: [(&str, u64, &[u8]); 7] = [
+const OTHERS: [(&str, u64, &[u8]); 5] = [
     ("xfs", 0, b"XFSB"),
     ("btrfs", 0x10040, b"_BHRfS_M"),
     ("erofs", 1024, b"\xe2\xe1\xf5\xe0"),
     ("squashfs", 0, b"hsqs"),
     ("LUKS", 0, b"LUKS\xba\xbe"),
-    ("LVM", 512, b"LABELONE"),
-    ("swap", 4086, b"SWAPSPACE2"),
 ];
 
 /// A partition and what is in it.
@@ -65,15 +67,31 @@ impl Volume {
         }
     }
 
+    /// The logical volumes in it.
+    fn members(&self, findings: &mut Findings) -> Vec<Self> {
+        let mut faults = Faults::default();
+        let found = if self.contents.is_none() { lvm2::read(&self.bytes, &mut faults) } else { None };
+        findings.faults("filesystem", &self.place(), &faults.into_list());
+        let volume = |member: lvm2::Member| Self {
+            number: self.number,
+            entry: disk::Partition { name: member.name, size: member.data.len(), ..self.entry.clone() },
+            contents: filesystem::read(&member.data),
+            bytes: member.data,
+        };
+        found.into_iter().flatten().map(volume).collect()
+    }
+
     fn check_contents(&self, findings: &mut Findings) {
         if let Some(contents) = &self.contents {
             return findings.faults("filesystem", &self.place(), &contents.faults);
         }
-        let other = OTHERS.iter().find(|(_, at, magic)| {
+        let has = |at: u64, magic: &[u8]| {
             let mut found = vec![0; magic.len()];
-            self.bytes.read_exact_at(&mut found, *at).is_ok() && found == *magic
-        });
+            self.bytes.read_exact_at(&mut found, at).is_ok() && found == magic
+        };
+        let other = OTHERS.iter().find(|(_, at, magic)| has(*at, magic));
         match other {
+            None if WITHOUT_FILES.iter().any(|(at, magic)| has(*at, magic)) => {}
             Some((name, ..)) => {
                 findings.warning("filesystem", self.place(), format!("{name} is not read"));
             }
@@ -91,12 +109,24 @@ pub(super) struct Volumes {
     /// The code in the MBR.
     pub(super) boot_code: Option<Box<[u8]>>,
     pub(super) sector_size: u64,
+    /// Whether the table is in the MBR alone.
+    pub(super) dos: bool,
+}
+
+/// The table of whichever kind.
+fn table(disk: &Data) -> gpt::Table {
+    let Some(layout) = mbr::read(disk) else { return gpt::read(disk) };
+    let mut code = [0; BOOT_CODE_BYTES];
+    let read = disk.read_exact_at(&mut code, 0).is_ok();
+    let boot_code = (read && code.iter().any(|&byte| byte != 0)).then(|| code.into());
+    gpt::Table { layout: Some(layout), boot_code, faults: Vec::new() }
 }
 
 impl Volumes {
     pub(super) fn read(disk: &Data, findings: &mut Findings) -> Self {
-        let gpt::Table { layout, boot_code, faults } = gpt::read(disk);
+        let gpt::Table { layout, boot_code, faults } = table(disk);
         findings.faults("table", "", &faults);
+        let dos = layout.as_ref().is_some_and(|layout| layout.kind == TableKind::Dos);
         let sector_size = layout.as_ref().map_or(512, |layout| layout.sector_size.into());
         let entries = layout.map(|layout| layout.partitions).unwrap_or_default();
         let entries: Vec<_> = entries.into_iter().enumerate().collect();
@@ -106,9 +136,11 @@ impl Volumes {
             let contents = filesystem::read(&bytes);
             Some(Volume { number: index + 1, entry, bytes, contents })
         };
-        let list: Vec<Volume> = entries.into_par_iter().filter_map(read).collect();
+        let mut list: Vec<Volume> = entries.into_par_iter().filter_map(read).collect();
+        let members: Vec<Volume> = list.iter().flat_map(|volume| volume.members(findings)).collect();
+        list.extend(members);
         list.iter().for_each(|volume| volume.check_contents(findings));
-        Self { list, boot_code, sector_size }
+        Self { list, boot_code, sector_size, dos }
     }
 
     /// Volumes with a filesystem that was read.

@@ -215,7 +215,12 @@ fn no_bootloader_for_another_machine() {
 fn partition_table_of_the_image() {
     for directory in ["usr/lib/image-builder/bootc", "usr/lib/bootc-image-builder"] {
         let path = format!("{directory}/disk.yaml");
-        let layout = Tiny::default().with_file(&path, "partition_table:\n  type: gpt\n").write();
+        let layout = Tiny::default()
+            .with_file(
+                &path,
+                "partition_table: {partitions: [{payload_type: filesystem, payload: {mountpoint: /}}]}\n",
+            )
+            .write();
         let desk = Desk::new();
         let arguments = ["--size", "fit", "--progress", "verbose", &layout.reference()];
         let output = desk.command(&arguments).output().unwrap();

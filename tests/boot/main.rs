@@ -13,3 +13,4 @@ mod firmware;
 mod selinux;
 mod trixie;
 mod verity;
+mod volumes;

@@ -83,7 +83,7 @@ pub(crate) fn judged(
 
 fn tree<'a>(volumes: &'a [Volume], name: &str) -> &'a Tree {
     let volume = volumes.iter().find(|volume| volume.name == name).unwrap();
-    &volume.content.as_ref().unwrap().tree
+    &volume.content().unwrap().tree
 }
 
 /// The names of a deployment, which carry a checksum, made readable.
@@ -183,10 +183,16 @@ struct Mounted(tempfile::TempDir);
 impl Mounted {
     fn new(volume: &Volume) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let content = volume.content.as_ref().unwrap();
+        let content = volume.content().unwrap();
         let time = Time { seconds: 1_700_000_000, nanoseconds: 0 };
-        let id =
-            Identity { uuid: content.uuid, label: volume.name.into(), time, sector_size: 512, offset: 0 };
+        let id = Identity {
+            uuid: content.filesystem.uuid,
+            label: volume.name.clone(),
+            time,
+            sector_size: 512,
+            offset: 0,
+            on_noise: false,
+        };
         let ext4 = by_name("ext4").unwrap();
         let size = ext4.min_size(&content.tree, &id).unwrap().next_multiple_of(MIB) + 64 * MIB;
         let bytes = ext4.mkfs(&content.tree, &id, size).unwrap();
@@ -259,7 +265,7 @@ fn the_kernel_and_ostree_see_the_same() {
     for name in ["root", "boot"] {
         let volume = volumes.iter().find(|volume| volume.name == name).unwrap();
         let mounted = Mounted::new(volume);
-        assert_eq!(kernel_labels(&mounted.path()), labels(&volume.content.as_ref().unwrap().tree), "{name}");
+        assert_eq!(kernel_labels(&mounted.path()), labels(&volume.content().unwrap().tree), "{name}");
         if name == "root" {
             judge_repository(&mounted.path());
         }

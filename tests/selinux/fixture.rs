@@ -9,6 +9,7 @@ use diskwright::{
         arch::Arch,
         deploy,
         image::{ImageConfig, LayerId},
+        storage::Secrets,
     },
     ids::Ids,
     merge::Merged,
@@ -89,8 +90,10 @@ pub(crate) fn volumes(change: Change) -> anyhow::Result<Vec<Volume>> {
         blueprint: &blueprint,
         skip_bound_images: false,
         root_ssh_keys: None,
+        secrets: &Secrets::default(),
     };
-    deploy(&image, merged, &wishes, &Ids::new("sha256:cc", b"", 1_700_000_000), &())
+    let ids = Ids::new("sha256:cc", b"", 1_700_000_000);
+    Ok(deploy(&image, merged, &wishes, &ids, &())?.volumes)
 }
 
 fn base(change: Change) -> Vec<u8> {

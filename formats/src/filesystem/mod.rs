@@ -28,6 +28,8 @@ pub struct Identity {
     pub sector_size: u32,
     /// Where the partition starts on its disk, in bytes. FAT records it.
     pub offset: u64,
+    /// What is not written reads as anything instead of zeros: the volume is encrypted.
+    pub on_noise: bool,
 }
 
 /// A kind of filesystem. Pure: no clock, no randomness, no I/O but reading content.

@@ -32,12 +32,13 @@ use crate::{
 
 pub use reader::{Table, read};
 
+pub use super::BOOT_CODE_BYTES;
+use super::{check_places, named};
+
 /// Entries of the table.
 const ENTRY_COUNT: u64 = 128;
 /// Bytes of one entry.
 const ENTRY_BYTES: u64 = 128;
-/// Bytes of x86 code that the MBR has room for.
-pub const BOOT_CODE_BYTES: usize = 440;
 /// UTF-16 units of a partition name.
 const NAME_UNITS: usize = 36;
 
@@ -109,39 +110,16 @@ fn check(layout: &Layout) -> Result<()> {
         return Err(Error::Limit { what: "partitions".into(), found: count, allowed: ENTRY_COUNT });
     }
     for (index, partition) in layout.partitions.iter().enumerate() {
-        check_fields(index, partition, layout.sector_size.into())?;
-        check_place(partition, &usable)?;
+        check_fields(index, partition)?;
     }
-    let mut ordered: Vec<_> = layout.partitions.iter().collect();
-    ordered.sort_by_key(|partition| partition.offset);
-    match ordered.windows(2).find(|pair| pair[0].offset + pair[0].size > pair[1].offset) {
-        Some(pair) => Err(Error::Overlap { offset: pair[1].offset, len: pair[1].size }),
-        None => Ok(()),
-    }
+    check_places(&layout.partitions, &usable, layout.sector_size.into())
 }
 
-fn check_place(partition: &Partition, usable: &std::ops::Range<u64>) -> Result<()> {
-    let (offset, len) = (partition.offset, partition.size);
-    if offset < usable.start {
-        return Err(Error::Overlap { offset, len });
-    }
-    if offset.checked_add(len).is_none_or(|end| end > usable.end) {
-        return Err(Error::Beyond { offset, len, end: usable.end });
-    }
-    Ok(())
-}
-
-fn check_fields(index: usize, partition: &Partition, sector: u64) -> Result<()> {
-    let what = format!("partition {} '{}'", index + 1, partition.name);
-    let refuse = |what, why: &str| Err(Error::Unsupported { what, why: why.into() });
-    if partition.size == 0 {
-        return refuse(what, "it is empty");
-    }
-    if !partition.offset.is_multiple_of(sector) || !partition.size.is_multiple_of(sector) {
-        return refuse(what, &format!("offset and size must be multiples of {sector} bytes"));
-    }
+fn check_fields(index: usize, partition: &Partition) -> Result<()> {
+    let what = named(index, partition);
     if partition.type_uuid.is_nil() {
-        return refuse(what, "its type is the one of an unused entry");
+        let why = "its type is the one of an unused entry".into();
+        return Err(Error::Unsupported { what, why });
     }
     let units = partition.name.encode_utf16().count();
     if units > NAME_UNITS {

@@ -23,6 +23,7 @@ pub(crate) fn identity() -> Identity {
         time: Time { seconds: 1_700_000_000, nanoseconds: 0 },
         sector_size: 512,
         offset: 1 << 20,
+        on_noise: false,
     }
 }
 

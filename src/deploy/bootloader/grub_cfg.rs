@@ -138,6 +138,7 @@ mod tests {
             boot_uuid: uuid!("01234567-89ab-cdef-0123-456789abcdef"),
             boot_filesystem: "ext4",
             separate_boot,
+            table: diskwright_formats::disk::TableKind::Gpt,
             entry: &entry,
             time: Time::default(),
             skip_boot_uuid: false,

@@ -10,6 +10,7 @@ mod grub_cfg;
 
 use anyhow::{Result, ensure};
 use diskwright_formats::{
+    disk::TableKind,
     sparse::Sparse,
     tree::{Meta, NodeId, Time, Tree},
 };
@@ -64,6 +65,8 @@ pub struct Facts<'a> {
     pub boot_uuid: Uuid,
     /// The kind of that filesystem ("ext4").
     pub boot_filesystem: &'a str,
+    /// The kind of the partition table.
+    pub table: TableKind,
     /// Whether that is not the root filesystem.
     pub separate_boot: bool,
     /// The first boot entry.

@@ -25,7 +25,7 @@ mod settings;
 mod users;
 
 use anyhow::{Context as _, Result};
-use diskwright_formats::tree::{NodeId, Time, Tree};
+use diskwright_formats::tree::{Meta, NodeId, Time, Tree};
 
 use crate::blueprint::Blueprint;
 use accounts::Accounts;
@@ -42,6 +42,26 @@ pub struct System {
     pub etc: NodeId,
     /// What becomes /var: directories of its own, files that may be shared.
     pub var: NodeId,
+}
+
+/// Where a volume is mounted.
+#[derive(Clone, Debug)]
+pub struct MountPoint {
+    /// The directory below /var whose content the volume gets; `None` for an empty one of the image.
+    pub node: Option<NodeId>,
+    /// Its path without symbolic links.
+    pub path: String,
+    /// Its metadata.
+    pub meta: Meta,
+}
+
+/// The directory at `path`, made if it would be below /var.
+///
+/// # Errors
+/// A path in the image where no empty directory is.
+pub fn mount_point(tree: &mut Tree, system: &System, path: &str, time: Time) -> Result<MountPoint> {
+    let found = Root::new(tree, *system, time).mount_point(path);
+    found.with_context(|| format!("customizations: the mount point {path}"))
 }
 
 /// Applies users, host name and files, in this order. `time` becomes the

@@ -10,7 +10,7 @@ use diskwright_formats::{
     tree::{Kind, Meta, Node, NodeId, Time, Tree},
 };
 
-use super::System;
+use super::{MountPoint, System};
 
 /// The kernel's `MAXSYMLINKS`.
 const LINKS_MAX: usize = 40;
@@ -147,6 +147,23 @@ impl<'a> Root<'a> {
             }
         }
         walk.directory().with_context(|| read_only(path, &walk.path()))
+    }
+
+    /// Where a volume can be mounted: in /var, or on an empty directory of the image.
+    pub(super) fn mount_point(&mut self, path: &str) -> Result<MountPoint> {
+        if let Some(node) = self.find(path)?.filter(|node| !self.is_in_var(path, *node)) {
+            let Kind::Directory(children) = &self.node(node).kind else { bail!("is not a directory") };
+            ensure!(children.is_empty(), "the image has files there, which the volume would hide");
+            return Ok(MountPoint { node: None, path: path.to_owned(), meta: self.node(node).meta.clone() });
+        }
+        let Directory { node, path } = self.directory(path)?;
+        ensure!(path.starts_with("var"), "/{path} belongs to the deployment; mount below /var instead");
+        Ok(MountPoint { node: Some(node), meta: self.node(node).meta.clone(), path: format!("/{path}") })
+    }
+
+    /// Whether `path`, which names `node`, ends in /var.
+    fn is_in_var(&mut self, path: &str, node: NodeId) -> bool {
+        self.directory(path).is_ok_and(|found| found.node == node && found.path.starts_with("var"))
     }
 
     fn make(&mut self, walk: &mut Walk, name: &str) -> Result<()> {

@@ -249,8 +249,6 @@ pub struct Sysroot<'a> {
     pub title: &'a str,
     /// The command line without `ostree=`.
     pub arguments: &'a str,
-    /// The text of `/etc/fstab`, if the layout needs one.
-    pub fstab: Option<&'a str>,
     /// Times.
     pub ids: &'a Ids,
     /// Hears of bytes hashed.
@@ -315,10 +313,6 @@ impl Sysroot<'_> {
             Sparse::from_bytes(image),
         );
         tree.link(deployment.root, *b".ostree.cfs", image);
-        if let Some(fstab) = self.fstab {
-            let file = text_file(tree, fstab, 0o644, self.ids.time());
-            tree.link(deployment.etc, *b"fstab", file);
-        }
         Ok(())
     }
 

@@ -30,7 +30,7 @@ pub(super) type Piece = (u64, Data);
 /// A filesystem of `size` bytes.
 pub(super) fn emit(layout: &Layout<'_>, identity: &Identity, size: u64) -> Result<Sparse> {
     let seed = Checksum::of_filesystem(&identity.uuid);
-    let inodes = Inodes { layout, time: identity.time, seed };
+    let inodes = Inodes { layout, time: identity.time, on_noise: identity.on_noise, seed };
     let fixed = fixed(&inodes, identity);
     let mut out = Out { sparse: Sparse::new(size), fixed: fixed.into_iter().peekable() };
     let double_indirect = resize_inode::double_indirect(&layout.geometry);

@@ -2,7 +2,8 @@
 //!
 //! A group of which nothing is in use but its superblock copy has no bitmaps
 //! (`BLOCK_UNINIT`, `INODE_UNINIT`); of an inode table only the part in use
-//! is written, the rest reads as zero (`INODE_ZEROED`). Source: the kernel's
+//! is written, the rest reads as zero (`INODE_ZEROED`) or is for the kernel to
+//! clear later, where the volume is encrypted. Source: the kernel's
 //! ext4 documentation, "Block Group Descriptors", "Block and inode Bitmaps".
 
 use std::ops::Range;
@@ -67,7 +68,7 @@ struct Groups<'a> {
 impl Groups<'_> {
     fn push(&mut self, group: u64, table: Table) {
         let mut descriptor = self.places(group);
-        descriptor.flags = GROUP_INODE_ZEROED.into();
+        descriptor.flags = if self.inodes.on_noise { 0 } else { GROUP_INODE_ZEROED }.into();
         self.count(group, &table, &mut descriptor);
         self.block_bitmap(group, &mut descriptor);
         self.inode_bitmap(group, &mut descriptor);

@@ -30,6 +30,8 @@ pub(super) struct Inodes<'a> {
     pub(super) layout: &'a Layout<'a>,
     /// Time of creation.
     pub(super) time: Time,
+    /// Whether what is not written may be anything.
+    pub(super) on_noise: bool,
     /// The filesystem's seed.
     pub(super) seed: Checksum,
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{
-    BOOT_CODE_BYTES,
+    super::BOOT_CODE_BYTES,
     ondisk::{
         ENTRY_BYTES, Entry, Header, MBR_PROTECTIVE, MBR_RECORD_BYTES, MBR_RECORDS_AT, MBR_SIGNATURE,
         MBR_SIGNATURE_AT, MBR_TYPE_AT, SIGNATURE,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Fault, Faults,
     data::Data,
-    disk::{Layout, Partition},
+    disk::{Layout, Partition, TableKind},
 };
 
 /// Largest array of entries that is read, in bytes.
@@ -163,6 +163,7 @@ fn layout(disk: &Data, copy: &Copy, sector: u64) -> Found {
     let partitions = used.map(|entry| partition(&entry, sector)).collect();
     let layout = Layout {
         size: disk.len(),
+        kind: TableKind::Gpt,
         sector_size: sector as u32,
         uuid: Uuid::from_bytes_le(copy.header.disk_guid),
         partitions,
@@ -181,6 +182,7 @@ fn partition(entry: &Entry, sector: u64) -> Partition {
         offset: first.saturating_mul(sector),
         size: sectors.saturating_mul(sector),
         type_uuid: Uuid::from_bytes_le(entry.type_guid),
+        dos_type: None,
         uuid: Uuid::from_bytes_le(entry.guid),
         name: name.collect(),
         attributes: entry.attributes.get(),

@@ -9,6 +9,7 @@ mod ondisk;
 
 use anyhow::{Context, Result};
 use diskwright_formats::{
+    disk::TableKind,
     sparse::Sparse,
     tree::{Kind, Meta, NodeId, Tree},
 };
@@ -28,7 +29,7 @@ const GRUB_CONFIG: &str = "grub.cfg";
 /// Where fonts are; GRUB's installer copies one.
 const FONTS: [&str; 2] = ["usr/share/grub/unicode.pf2", "usr/share/grub2/unicode.pf2"];
 /// Without these nothing boots; the filesystem of /boot comes to them.
-const BASE: [&str; 6] = ["biosdisk", "part_gpt", "search_fs_uuid", "normal", "linux", "configfile"];
+const BASE: [&str; 5] = ["biosdisk", "search_fs_uuid", "normal", "linux", "configfile"];
 /// What configurations use, where this GRUB has it.
 const USEFUL: [&str; 22] = [
     "search",
@@ -86,7 +87,8 @@ impl Bios {
         let modules = Dependencies::parse(&list);
         let filesystem = filesystem_module(facts.boot_filesystem);
         let useful = USEFUL.into_iter().filter(|name| modules.has(name) && self.has_module(rootfs, name));
-        let wanted: Vec<&str> = BASE.into_iter().chain([filesystem]).chain(useful).collect();
+        let table = table_module(facts.table);
+        let wanted: Vec<&str> = BASE.into_iter().chain([table, filesystem]).chain(useful).collect();
         let parts = self.parts(rootfs, &modules.closure(&wanted)?, config, facts);
         parts.and_then(|parts| parts.assemble()).with_context(|| format!("GRUB for BIOS in /{}", self.place))
     }
@@ -153,6 +155,14 @@ fn put_file(tree: &mut Tree, directory: NodeId, path: &str, content: Sparse, fac
     put(tree, directory, path, file, facts.time);
 }
 
+/// What GRUB calls the partition table.
+const fn table_module(kind: TableKind) -> &'static str {
+    match kind {
+        TableKind::Gpt => "part_gpt",
+        TableKind::Dos => "part_msdos",
+    }
+}
+
 /// What GRUB calls the filesystem.
 fn filesystem_module(filesystem: &str) -> &str {
     match filesystem {
@@ -186,6 +196,7 @@ mod tests {
             boot_uuid: uuid!("01234567-89ab-cdef-0123-456789abcdef"),
             boot_filesystem: "ext4",
             separate_boot,
+            table: TableKind::Gpt,
             entry: &entry,
             time: Time::default(),
             skip_boot_uuid: false,

@@ -75,6 +75,7 @@ fn lay(files: &[&[(&str, &str)]], arch: Arch, skip_boot_uuid: bool) -> Result<La
         boot_uuid: uuid!("01234567-89ab-cdef-0123-456789abcdef"),
         boot_filesystem: "ext4",
         separate_boot: true,
+        table: diskwright_formats::disk::TableKind::Gpt,
         entry: &entry,
         time: Time::default(),
         skip_boot_uuid,
