@@ -19,8 +19,11 @@ pub(super) const ESP_TYPE: Uuid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
 /// GRUB for BIOS.
 pub(super) const BIOS_BOOT_TYPE: Uuid = uuid!("21686148-6449-6e6f-744e-656564454649");
 /// Partitions that hold a filesystem for certain: /boot, Linux data.
-const WITH_FILESYSTEM: [Uuid; 3] =
-    [ESP_TYPE, uuid!("bc13c2ff-59e6-4262-a352-b275fd6f7172"), uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4")];
+const WITH_FILESYSTEM: [Uuid; 3] = [ESP_TYPE, uuid!("bc13c2ff-59e6-4262-a352-b275fd6f7172"), LINUX_TYPE];
+/// Linux data.
+const LINUX_TYPE: Uuid = uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4");
+/// Bytes that are looked at before a partition counts as empty.
+const BLANK: u64 = 128 << 10;
 /// What holds no files, or is read by other means.
 const WITHOUT_FILES: [(u64, &[u8]); 2] = [(512, b"LABELONE"), (4086, b"SWAPSPACE2")];
 /// What else may be in a partition: name, offset of its magic number, the number.
@@ -81,6 +84,12 @@ impl Volume {
         found.into_iter().flatten().map(volume).collect()
     }
 
+    /// Whether it begins with zeros alone, past every superblock.
+    fn is_blank(&self) -> bool {
+        let mut start = vec![0xff; self.bytes.len().min(BLANK) as usize];
+        self.bytes.read_exact_at(&mut start, 0).is_ok() && start.iter().all(|&byte| byte == 0)
+    }
+
     fn check_contents(&self, findings: &mut Findings) {
         if let Some(contents) = &self.contents {
             return findings.faults("filesystem", &self.place(), &contents.faults);
@@ -95,6 +104,8 @@ impl Volume {
             Some((name, ..)) => {
                 findings.warning("filesystem", self.place(), format!("{name} is not read"));
             }
+            // what nobody has formatted yet
+            None if self.entry.type_uuid == LINUX_TYPE && self.is_blank() => {}
             None if WITH_FILESYSTEM.contains(&self.entry.type_uuid) => {
                 findings.error("filesystem", self.place(), "no filesystem known here");
             }
