@@ -32,8 +32,9 @@ use crate::{
     plan::{self, DiskSize, Wish},
     progress::Progress,
     publish::aws,
+    record::{self, Origin, Tool},
     source::{self, Hinted, Kind, OciImage, Reference},
-    write::{self, BuiltOutput, Disks},
+    write::{self, BuiltOutput, Choices, Place, Subject},
 };
 
 /// Longest blueprint in bytes; it may hold files.
@@ -77,6 +78,8 @@ pub struct BuildRequest {
     pub size: Option<SizeWish>,
     /// How clusters are compressed, in formats that can.
     pub compression: Compression,
+    /// What else there is to choose of the files.
+    pub choices: Choices,
     /// Time of everything that needs one, in seconds since 1970; `None` means the image's own.
     pub source_date_epoch: Option<i64>,
     /// The AMI that the disk of type `ami` shall become.
@@ -99,11 +102,14 @@ pub enum SizeWish {
 pub struct BuildReport {
     /// `sha256:...` of the platform's manifest that was built.
     pub manifest_digest: String,
-    /// One entry for each file, in the order of the request's types.
+    /// One entry for each format, in the order of the request's types.
     pub outputs: Vec<BuiltOutput>,
     /// What there is at AWS now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aws: Option<aws::Published>,
+    /// What they were made of.
+    #[serde(flatten)]
+    pub origin: Origin,
 }
 
 /// Turns an image into disks.
@@ -117,14 +123,18 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let ids = ids(request, &asked, &image);
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
-    let disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
     let firmware = firmware(&volumes);
-    drop(volumes);
     let options = options(request, &image, firmware, &ids)?;
-    let written = write::write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
+    let places = asked.places(request, &options.architecture)?;
+    let disks = lay_out_all(&volumes, places, &asked, &ids).context("laying out the disk")?;
+    drop(volumes);
+    let with_sums = !request.choices.no_checksums;
+    let written = write::write_all(&disks, &asked.writers, &options, with_sums, &mut outputs, progress)?;
+    let origin = origin(&asked, &image, &options, &disks);
+    record::write(&mut outputs, &request.output, &origin, &written)?;
     outputs.commit()?;
     let aws = publish(request, &disks, &image, progress)?;
-    Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written, aws })
+    Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written, aws, origin })
 }
 
 /// A request whose names are known to mean something.
@@ -162,13 +172,17 @@ impl Asked {
             Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
-        Ok(Self { reference, writers, blueprint, blueprint_text, root_ssh_keys, size })
+        request.choices.check(&writers)?;
+        let asked = Self { reference, writers, blueprint, blueprint_text, root_ssh_keys, size };
+        // Which architecture it will be does not change whether the paths are good.
+        asked.places(request, source::host_architecture())?;
+        Ok(asked)
     }
 
-    /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
-    fn size_multiple(&self, path: &str) -> u64 {
-        let specs = self.writers.iter().map(|writer| writer.spec());
-        specs.filter(|spec| spec.path == path).map(|spec| spec.size_multiple).max().unwrap_or(1)
+    /// Where the files go.
+    fn places(&self, request: &BuildRequest, arch: &str) -> Result<Vec<Place>> {
+        let subject = Subject { name: self.reference.short_name(), arch: arch.to_owned() };
+        write::places(&self.writers, &request.choices.naming, &subject)
     }
 }
 
@@ -279,17 +293,17 @@ fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
 /// The disk to AWS, if that is wished for. The files stay, whatever comes of it.
 fn publish(
     request: &BuildRequest,
-    disks: &Disks,
+    disks: &[(Place, Arc<Sparse>)],
     image: &OciImage,
     progress: &dyn Progress,
 ) -> Result<Option<aws::Published>> {
     let Some(wish) = &request.aws else { return Ok(None) };
-    let path = by_type(AMI).context("no such type")?.spec().path;
-    let disk = disks.get(path).context("no disk to publish")?;
+    let is_ami = |place: &Place| place.writers.iter().any(|writer| writer.spec().name == AMI);
+    let (place, disk) = disks.iter().find(|(place, _)| is_ami(place)).context("no disk to publish")?;
     output::go_on_after_commit();
     let architecture = image_config(image)?.architecture().to_owned();
     let wish = aws::Wish { architecture: Some(architecture), ..wish.clone() };
-    let path = request.output.join(path).display().to_string();
+    let path = request.output.join(&place.path).display().to_string();
     let hint = || Hint(format!("the disk is complete; to publish it alone: diskwright publish aws {path}"));
     aws::publish(disk, &wish, progress).with_context(hint).context("publishing to AWS").map(Some)
 }
@@ -318,24 +332,27 @@ fn deploy_volumes(
     deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
 }
 
-/// One disk for each size that the formats ask for, by the path of their files.
-fn lay_out_all(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Disks> {
+/// The disk of each file: one for each size that the formats ask for.
+fn lay_out_all(
+    volumes: &[Volume],
+    places: Vec<Place>,
+    asked: &Asked,
+    ids: &Ids,
+) -> Result<Vec<(Place, Arc<Sparse>)>> {
     let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
-    let mut disks: Vec<Arc<Sparse>> = Vec::new();
-    let mut by_path = Disks::new();
-    for path in asked.writers.iter().map(|writer| writer.spec().path) {
-        let multiple = asked.size_multiple(path);
+    let mut disks: Vec<(Place, Arc<Sparse>)> = Vec::new();
+    for place in places {
+        let multiple = place.size_multiple();
         let layout = plan::plan(&wishes, asked.size, multiple, SECTOR_SIZE, ids.uuid("disk"));
         let layout = layout.context(ErrorKind::Usage)?;
-        let made = disks.iter().find(|disk| disk.len() == layout.size).cloned();
+        let made = disks.iter().find(|(_, disk)| disk.len() == layout.size);
         let disk = match made {
-            Some(disk) => disk,
+            Some((_, disk)) => disk.clone(),
             None => Arc::new(lay_out(volumes, &layout, ids)?),
         };
-        disks.push(disk.clone());
-        by_path.insert(path, disk);
+        disks.push((place, disk));
     }
-    Ok(by_path)
+    Ok(disks)
 }
 
 /// Places the volumes, makes their filesystems and puts them on one disk.
@@ -391,7 +408,7 @@ fn firmware(volumes: &[Volume]) -> Firmware {
 
 /// What formats record beside the disk.
 fn options(request: &BuildRequest, image: &OciImage, firmware: Firmware, ids: &Ids) -> Result<Options> {
-    Ok(Options {
+    Ok(request.choices.applied(Options {
         compression: request.compression,
         sector_size: SECTOR_SIZE,
         seed: ids.uuid("formats").into_bytes(),
@@ -399,5 +416,29 @@ fn options(request: &BuildRequest, image: &OciImage, firmware: Firmware, ids: &I
         architecture: image_config(image)?.architecture().to_owned(),
         machine: Machine { firmware, ..Machine::default() },
         ..Options::default()
-    })
+    }))
+}
+
+/// What the record says of where the disks come from.
+fn origin(asked: &Asked, image: &OciImage, options: &Options, disks: &[(Place, Arc<Sparse>)]) -> Origin {
+    let layer = |layer: &source::Layer| record::Layer {
+        digest: layer.digest.clone(),
+        diff_id: layer.diff_id.clone(),
+        size: layer.size,
+        opened: layer.opened,
+    };
+    let text = asked.blueprint_text.as_bytes();
+    Origin {
+        tool: Tool::current(),
+        source: record::Source::Image(record::Image {
+            reference: image.reference.clone(),
+            manifest_digest: image.manifest_digest.clone(),
+            config_digest: record::digest(&image.config),
+            architecture: options.architecture.clone(),
+            layers: image.layers.iter().map(layer).collect(),
+        }),
+        blueprint_digest: (!text.is_empty()).then(|| record::digest(text)),
+        source_date_epoch: options.time,
+        disks: record::disks(disks),
+    }
 }

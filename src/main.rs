@@ -72,13 +72,14 @@ fn build(arguments: &BuildArgs, watcher: &dyn Watcher) -> Result<Shown> {
         watcher.note(notice);
     }
     let report = diskwright::build(&arguments.request(), watcher)?;
-    let images = report.aws.as_ref().map(cli::published).unwrap_or_default();
-    Ok(Shown(cli::paths(&report.outputs) + &images, serde_json::to_value(&report)?))
+    show(&report, arguments.out.format, |report| {
+        cli::paths(&report.outputs) + &report.aws.as_ref().map(cli::published).unwrap_or_default()
+    })
 }
 
 fn convert(arguments: &ConvertArgs, watcher: &dyn Watcher) -> Result<Shown> {
     let report = diskwright::convert(&arguments.request(), watcher)?;
-    Ok(Shown(cli::paths(&report.outputs), serde_json::to_value(&report)?))
+    show(&report, arguments.out.format, |report| cli::paths(&report.outputs))
 }
 
 fn inspect(arguments: &InspectArgs, watcher: &dyn Watcher) -> Result<Shown> {

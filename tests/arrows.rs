@@ -37,7 +37,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "build",
             "convert",
             "inspect",
-            "write::BuiltOutput",
+            "write",
             "verify",
             "publish",
             "error",
@@ -57,6 +57,9 @@ const TABLE: &[(&str, &[&str])] = &[
         "convert",
         &[
             "write",
+            "record",
+            "source::architecture",
+            "source::host_architecture",
             "output",
             "progress",
             "error",
@@ -67,6 +70,19 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("write", &["output", "progress", "error", "formats::sparse", "formats::error", "formats::writer"]),
+    (
+        "record",
+        &[
+            "write",
+            "output",
+            "error",
+            "formats::data",
+            "formats::disk",
+            "formats::partition",
+            "formats::sparse",
+            "formats::writer::Output",
+        ],
+    ),
     ("inspect", STAGES),
     (
         "verify",
@@ -175,8 +191,15 @@ const TABLE: &[(&str, &[&str])] = &[
         "formats::partition",
         &["formats::data", "formats::sparse", "formats::error", "formats::units", "formats::disk"],
     ),
-    ("formats::reader", &["formats::data", "formats::sparse", "formats::error", "formats::units"]),
-    ("formats::writer", &["formats::data", "formats::sparse", "formats::error", "formats::units"]),
+    ("formats::qcow2", &[]),
+    (
+        "formats::reader",
+        &["formats::data", "formats::sparse", "formats::error", "formats::units", "formats::qcow2"],
+    ),
+    (
+        "formats::writer",
+        &["formats::data", "formats::sparse", "formats::error", "formats::units", "formats::qcow2"],
+    ),
 ];
 
 /// Where the stages meet.
@@ -192,6 +215,7 @@ const STAGES: &[&str] = &[
     "publish",
     "output",
     "write",
+    "record",
     "progress",
     "error",
     "formats",

@@ -15,6 +15,7 @@ pub mod disk;
 pub mod error;
 pub mod filesystem;
 pub mod partition;
+mod qcow2;
 pub mod reader;
 pub mod sparse;
 pub mod tree;

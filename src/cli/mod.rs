@@ -4,6 +4,7 @@
 //! that bootc-image-builder gives them. Names of formats and filesystems come from the registries.
 
 mod publish;
+mod output;
 mod text;
 mod values;
 
@@ -11,7 +12,6 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, builder::BoolishValueParser};
 use clap_complete::Shell;
-use diskwright_formats::writer;
 
 use crate::{
     build::{BuildRequest, SizeWish},
@@ -24,6 +24,7 @@ use crate::{
 
 pub use publish::{AwsArgs, Cloud, PublishAwsArgs};
 pub use text::{Version, inspection, paths, permissions, policy, published, size, verification};
+pub use output::{MachineArgs, OutArgs};
 
 /// What is made when no type is named.
 const DEFAULT_TYPE: &str = "qcow2";
@@ -228,6 +229,9 @@ pub struct ConvertArgs {
     /// What to write.
     #[command(flatten)]
     pub out: OutArgs,
+    /// Architecture of what is on the disk, in formats that record it [default: this machine's]
+    #[arg(long, value_name = "ARCH")]
+    pub target_arch: Option<String>,
     /// Time of everything that needs one, in seconds since 1970 [default: 0]
     #[arg(
         long,
@@ -249,28 +253,11 @@ impl ConvertArgs {
             output: self.out.output.clone(),
             chown: self.out.chown,
             compression: self.out.compress,
+            choices: self.out.choices(),
+            target_arch: self.target_arch.clone(),
             source_date_epoch: self.source_date_epoch,
         }
     }
-}
-
-/// What is written, and where to.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Output")]
-pub struct OutArgs {
-    /// Disk format; repeat it, or separate with commas, for several [default: qcow2]
-    #[arg(short = 't', long = "type", value_name = "TYPE", value_delimiter = ',',
-          value_parser = values::types(), hide_possible_values = true)]
-    pub types: Vec<String>,
-    /// Directory for the disks; each format has its own path below it
-    #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
-    pub output: PathBuf,
-    /// Owner of the files and directories that are created
-    #[arg(long, value_name = "UID[:GID]", value_parser = values::owner)]
-    pub chown: Option<(u32, Option<u32>)>,
-    /// How clusters are compressed, in formats that can
-    #[arg(long, value_name = "HOW", default_value = "zlib", value_parser = values::compressions())]
-    pub compress: writer::Compression,
 }
 
 /// What goes onto the disk.
@@ -369,6 +356,7 @@ impl BuildArgs {
             root_ssh_authorized_keys: system.root_ssh_authorized_keys.clone(),
             size: system.size,
             compression: out.compress,
+            choices: out.choices(),
             source_date_epoch: system.source_date_epoch,
             aws: self.aws.wish(),
         }

@@ -79,6 +79,8 @@ pub struct Layer {
     pub tar: Arc<File>,
     /// Its length in bytes.
     pub tar_len: u64,
+    /// How often the blob was opened: twice if it was damaged and asked for again.
+    pub opened: u32,
 }
 
 impl OciImage {

@@ -10,7 +10,6 @@
 //! reference counts, extensions of the header.
 
 mod compressed;
-mod ondisk;
 
 use std::{
     collections::HashSet,
@@ -21,20 +20,20 @@ use std::{
 
 use zerocopy::{FromBytes, FromZeros, IntoBytes, big_endian::U64};
 
-use self::{
-    compressed::{Compressed, Entry, Method},
-    ondisk::{Header, INCOMPAT_COMPRESSION, OFFSET_MASK, OFLAG_COMPRESSED, OFLAG_ZERO, REFUSED_FEATURES},
-};
+use self::compressed::{Compressed, Entry, Method};
 use super::damaged;
 use crate::{
     Error, Result,
     data::{Data, ReadAt},
+    qcow2::ondisk::{
+        Header, INCOMPAT_COMPRESSION, OFFSET_MASK, OFLAG_COMPRESSED, OFLAG_ZERO, REFUSED_FEATURES,
+    },
     sparse::Sparse,
     units::round_up,
 };
 
 /// First bytes of a QCOW2 file.
-pub(super) const MAGIC: [u8; 4] = *b"QFI\xfb";
+pub(super) const MAGIC: [u8; 4] = Header::MAGIC;
 /// As QEMU's.
 const CLUSTER_BITS: std::ops::RangeInclusive<u32> = 9..=21;
 /// As QEMU's: 32 MiB.
