@@ -14,7 +14,7 @@ use diskwright_formats::{
     disk::{Layout, assemble_with_boot_code},
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
-    writer::{Compression, Firmware, FormatWriter, Machine, Options, by_name as by_type},
+    writer::{Compression, Firmware, FormatWriter, Machine, Options},
 };
 use serde::Serialize;
 
@@ -25,15 +25,16 @@ use crate::{
         arch::Arch,
         image::{ImageConfig, LayerId},
     },
-    error::{ErrorKind, Hint},
+    error::{ErrorKind, Hint, with_hint, with_source_marks},
     ids::Ids,
     merge::{self, Merged},
     output::{self, OutputSet},
     plan::{self, DiskSize, Wish},
     progress::Progress,
     publish::aws,
+    push,
     record::{self, Origin, Tool},
-    source::{self, Hinted, Kind, OciImage, Reference},
+    source::{self, Hinted, OciImage, Reference},
     write::{self, BuiltOutput, Choices, Place, Subject},
 };
 
@@ -129,7 +130,10 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let disks = lay_out_all(&volumes, places, &asked, &ids).context("laying out the disk")?;
     drop(volumes);
     let with_sums = !request.choices.no_checksums;
-    let written = write::write_all(&disks, &asked.writers, &options, with_sums, &mut outputs, progress)?;
+    let mut written = write::write_all(&disks, &asked.writers, &options, with_sums, &mut outputs, progress)?;
+    if let Some(destination) = &asked.push {
+        push::push(destination, &mut written, &request.source, progress)?;
+    }
     let origin = origin(&asked, &image, &options, &disks);
     record::write(&mut outputs, &request.output, &origin, &written)?;
     outputs.commit()?;
@@ -145,6 +149,7 @@ struct Asked {
     blueprint_text: String,
     root_ssh_keys: Option<String>,
     size: DiskSize,
+    push: Option<push::Destination>,
 }
 
 impl Asked {
@@ -173,7 +178,8 @@ impl Asked {
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
         request.choices.check(&writers)?;
-        let asked = Self { reference, writers, blueprint, blueprint_text, root_ssh_keys, size };
+        let push = request.choices.push.as_deref().map(push::Destination::parse).transpose()?;
+        let asked = Self { reference, writers, blueprint, blueprint_text, root_ssh_keys, size, push };
         // Which architecture it will be does not change whether the paths are good.
         asked.places(request, source::host_architecture())?;
         Ok(asked)
@@ -245,31 +251,12 @@ pub(crate) fn fetch_and_merge(
     progress: &dyn Progress,
 ) -> Result<(OciImage, Merged)> {
     progress.begin("reading the image", None);
-    let image = source::open_for(reference, options, accepts, progress)
-        .map_err(|error| with_source_marks(error, reference))?;
+    let is_remote = matches!(reference, Reference::Registry(_));
+    let image = source::open_for(reference, options, accepts, progress);
+    let image = image.map_err(|error| with_source_marks(error, is_remote))?;
     progress.begin("merging layers", None);
     let merged = merge::merge(&image.layers).context(ErrorKind::Input)?;
     Ok((image, merged))
-}
-
-/// What the source stage says of an error, in the form the rest of the crate knows. What is not in a
-/// directory or a file is no fault of a network.
-fn with_source_marks(error: anyhow::Error, reference: &Reference) -> anyhow::Error {
-    let kind = match Hinted::find(&error).map(Hinted::kind) {
-        Some(Kind::Reference) => ErrorKind::Usage,
-        Some(Kind::NotFound) if !matches!(reference, Reference::Registry(_)) => ErrorKind::Input,
-        Some(Kind::NotFound | Kind::Unauthorized | Kind::Network) => ErrorKind::Network,
-        Some(Kind::Space) => ErrorKind::Output,
-        _ => ErrorKind::Input,
-    };
-    with_hint(error).context(kind)
-}
-
-fn with_hint(error: anyhow::Error) -> anyhow::Error {
-    match Hinted::find(&error).map(|hinted| Hint(hinted.hint().to_owned())) {
-        Some(hint) => error.context(hint),
-        None => error,
-    }
 }
 
 pub(crate) fn image_config(image: &OciImage) -> Result<ImageConfig> {

@@ -20,6 +20,7 @@ use crate::{
     error::{ErrorKind, Hint},
     output::OutputSet,
     progress::Progress,
+    push,
     record::{self, Origin, Tool},
     source,
     write::{self, BuiltOutput, Choices, Place, Subject},
@@ -43,8 +44,8 @@ pub struct ConvertRequest {
     pub compression: Compression,
     /// What else there is to choose of the files.
     pub choices: Choices,
-    /// Architecture of what is on the disk, by any of its names; `None` means this machine's.
-    pub target_arch: Option<String>,
+    /// Architecture of what is on the disk, and how registries are spoken to.
+    pub source: source::Options,
     /// Time of everything that needs one, in seconds since 1970; `None` means 0.
     pub source_date_epoch: Option<i64>,
 }
@@ -68,6 +69,7 @@ pub struct ConvertReport {
 pub fn convert(request: &ConvertRequest, progress: &dyn Progress) -> Result<ConvertReport> {
     let writers = write::writers(&request.types)?;
     request.choices.check(&writers)?;
+    let destination = request.choices.push.as_deref().map(push::Destination::parse).transpose()?;
     let subject = subject(request)?;
     let places = write::places(&writers, &request.choices.naming, &subject)?;
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
@@ -86,7 +88,10 @@ pub fn convert(request: &ConvertRequest, progress: &dyn Progress) -> Result<Conv
     let disk = Arc::new(disk);
     let disks: Vec<_> = places.into_iter().map(|place| (place, disk.clone())).collect();
     let with_sums = !request.choices.no_checksums;
-    let written = write::write_all(&disks, &writers, &options, with_sums, &mut outputs, progress)?;
+    let mut written = write::write_all(&disks, &writers, &options, with_sums, &mut outputs, progress)?;
+    if let Some(destination) = &destination {
+        push::push(destination, &mut written, &request.source, progress)?;
+    }
     let origin = origin(request, &options, &disks);
     record::write(&mut outputs, &request.output, &origin, &written)?;
     outputs.commit()?;
@@ -95,7 +100,7 @@ pub fn convert(request: &ConvertRequest, progress: &dyn Progress) -> Result<Conv
 
 /// What templates know of the disk.
 fn subject(request: &ConvertRequest) -> Result<Subject> {
-    let arch = match &request.target_arch {
+    let arch = match &request.source.target_arch {
         Some(name) => source::architecture(name).context("--target-arch").context(ErrorKind::Usage)?,
         None => source::host_architecture(),
     };

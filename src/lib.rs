@@ -18,6 +18,7 @@ pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod publish;
+pub mod push;
 pub mod record;
 pub mod source;
 pub mod verify;

@@ -58,8 +58,8 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "write",
             "record",
-            "source::architecture",
-            "source::host_architecture",
+            "push",
+            "source",
             "output",
             "progress",
             "error",
@@ -70,6 +70,7 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("write", &["output", "progress", "error", "formats::sparse", "formats::error", "formats::writer"]),
+    ("push", &["source", "write::BuiltOutput", "progress", "error", "formats::writer"]),
     (
         "record",
         &[
@@ -215,6 +216,7 @@ const STAGES: &[&str] = &[
     "publish",
     "output",
     "write",
+    "push",
     "record",
     "progress",
     "error",

@@ -121,17 +121,9 @@ pub struct ImageArgs {
     /// Architecture, of an image that has several [default: this machine's]
     #[arg(long, value_name = "ARCH")]
     pub target_arch: Option<String>,
-    /// Whether registries must speak TLS with a valid certificate
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set,
-          value_parser = BoolishValueParser::new())]
-    pub tls_verify: bool,
-    /// Credentials for registries [default: as containers-auth.json(5) says]
-    #[arg(long = "authfile", value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub auth_file: Option<PathBuf>,
-    /// Certificates for registries [default: as containers-certs.d(5) says]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub cert_dir: Option<PathBuf>,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// Keep verified layers in this directory [default: the user's cache directory]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "no_cache")]
     pub cache: Option<PathBuf>,
@@ -147,15 +139,41 @@ impl ImageArgs {
     fn options(&self) -> Options {
         Options {
             target_arch: self.target_arch.clone(),
-            tls_verify: self.tls_verify,
             cache: match &self.cache {
                 _ if self.no_cache => CacheChoice::Off,
                 Some(dir) => CacheChoice::Dir(dir.clone()),
                 None => CacheChoice::Default,
             },
+            spool_dir: self.spool_dir.clone(),
+            ..self.registry.options()
+        }
+    }
+}
+
+/// How registries are spoken to.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Image")]
+pub struct RegistryArgs {
+    /// Whether registries must speak TLS with a valid certificate
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set,
+          value_parser = BoolishValueParser::new())]
+    pub tls_verify: bool,
+    /// Credentials for registries [default: as containers-auth.json(5) says]
+    #[arg(long = "authfile", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub auth_file: Option<PathBuf>,
+    /// Certificates for registries [default: as containers-certs.d(5) says]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub cert_dir: Option<PathBuf>,
+}
+
+impl RegistryArgs {
+    fn options(&self) -> Options {
+        Options {
+            tls_verify: self.tls_verify,
             auth_file: self.auth_file.clone(),
             cert_dir: self.cert_dir.clone(),
-            spool_dir: self.spool_dir.clone(),
+            ..Options::default()
         }
     }
 }
@@ -232,6 +250,9 @@ pub struct ConvertArgs {
     /// Architecture of what is on the disk, in formats that record it [default: this machine's]
     #[arg(long, value_name = "ARCH")]
     pub target_arch: Option<String>,
+    /// Where --push goes.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// Time of everything that needs one, in seconds since 1970 [default: 0]
     #[arg(
         long,
@@ -254,7 +275,7 @@ impl ConvertArgs {
             chown: self.out.chown,
             compression: self.out.compress,
             choices: self.out.choices(),
-            target_arch: self.target_arch.clone(),
+            source: Options { target_arch: self.target_arch.clone(), ..self.registry.options() },
             source_date_epoch: self.source_date_epoch,
         }
     }

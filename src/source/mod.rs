@@ -37,6 +37,7 @@ pub use error::{Hinted, Kind};
 pub use manifest::{Compression, Descriptor, ImageConfig, SMALL_BLOB_MAX, parse_config};
 pub use platform::{Platform, architecture, host_architecture};
 pub use reference::{Name, Pick, Reference};
+pub use registry::push;
 
 use archive::Archive;
 use docker_archive::DockerArchive;

@@ -46,6 +46,9 @@ pub struct BuiltOutput {
     /// How long it took to write, in seconds; not in records that are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// Where in a registry it went, if it did: `docker://HOST/NAME:TAG@DIGEST`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<String>,
     /// The file, which has no name before all are complete.
     #[serde(skip)]
     pub file: OutputFile,
@@ -185,6 +188,7 @@ fn built(writer: &'static dyn FormatWriter, files: &[Job<'_>], done: &[Done]) ->
         size: job.file.len()?,
         sha256: done.sha256.clone(),
         seconds: Some(done.seconds),
+        pushed: None,
         file: job.file.clone(),
     })
 }
