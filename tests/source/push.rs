@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    fixture::{judge, noise, skopeo_digest},
+    fixture::{judge, noise, skopeo},
     wire::{Registry, auth_file},
 };
 
@@ -58,10 +58,18 @@ fn a_pushed_disk_is_pulled_by_skopeo() {
         let pushed = convert(dir.path(), &to, &good);
         assert!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
         let printed: Value = serde_json::from_slice(&pushed.stdout).unwrap();
-        let digest = skopeo_digest(
+        let digest = skopeo(&[
+            "inspect",
+            "--no-tags",
+            "--format",
+            "{{.Digest}}",
+            "--cert-dir",
+            &certs,
+            "--creds",
+            "builder:correct:horse",
             &format!("docker://{to}"),
-            &["--cert-dir", &certs, "--creds", "builder:correct:horse"],
-        );
+        ]);
+        let digest = digest.trim();
         assert_eq!(printed["outputs"][0]["pushed"], format!("docker://{to}@{digest}"));
     }
     assert_same_disk(dir.path(), &format!("docker://{to}"), &certs);
