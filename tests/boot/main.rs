@@ -10,6 +10,7 @@ mod qemu;
 
 mod changes;
 mod firmware;
+mod formats;
 mod selinux;
 mod trixie;
 mod verity;
