@@ -1,7 +1,7 @@
 //! A container disk to a registry, before its file gets a name: if that fails, nothing is left.
 
 use anyhow::{Context, Result, anyhow};
-use diskwright_formats::writer::{Uses, by_name};
+use diskwright_formats::writer::{FormatWriter, Uses, by_name};
 
 use crate::{
     error::{ErrorKind, Hint, with_hint, with_source_marks},
@@ -43,7 +43,7 @@ pub fn push(
     progress: &dyn Progress,
 ) -> Result<()> {
     for output in outputs.iter_mut() {
-        let uses = by_name(&output.type_name).map(|writer| writer.uses());
+        let uses = by_name(&output.type_name).map(FormatWriter::uses);
         if uses.is_some_and(|uses| uses.contains(Uses::PUSH)) {
             progress.begin("pushing", Some(output.size));
             let archive = output.file.reader().context(ErrorKind::Output)?;

@@ -53,7 +53,7 @@ pub enum Verb {
     /// Make disks of an image (the verb when none is named)
     Build(Box<BuildArgs>),
     /// Write a disk that exists, raw or qcow2, in other formats
-    Convert(ConvertArgs),
+    Convert(Box<ConvertArgs>),
     /// Show what an image holds, as far as a disk is concerned
     Inspect(InspectArgs),
     /// Read a disk back and say what is wrong with it

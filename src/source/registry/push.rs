@@ -119,13 +119,10 @@ impl Registry {
 }
 
 /// The bytes of a span, counted when they are asked for.
-fn body<B: From<Vec<u8>>>(
+fn body<B: From<Vec<u8>> + Send + 'static>(
     span: Span,
     sent: Arc<AtomicU64>,
-) -> impl futures_util::Stream<Item = Result<B, OciDistributionError>> + Send + 'static
-where
-    B: Send + 'static,
-{
+) -> impl futures_util::Stream<Item = Result<B, OciDistributionError>> + Send + 'static {
     let offsets = (0..span.len).step_by(CHUNK_BYTES as usize);
     stream::iter(offsets.map(move |at| {
         let mut bytes = vec![0; CHUNK_BYTES.min(span.len - at) as usize];
