@@ -120,23 +120,30 @@ impl Naming {
     /// # Errors
     /// [`ErrorKind::Usage`] for a path that leads elsewhere.
     pub fn path(&self, spec: &Spec, subject: &Subject) -> Result<PathBuf> {
-        let own = Path::new(spec.path);
-        let file = match &self.name {
-            None => own.file_name().map(PathBuf::from).unwrap_or_default(),
-            Some(template) => {
-                let mut file = template.render(spec, subject);
-                if !template.has_extension() {
-                    let _ = write!(file, ".{}", spec.extension());
-                }
-                inside(&file)?
-            }
+        Ok(self.directory(spec, subject)?.join(self.file(spec, subject)?))
+    }
+
+    fn directory(&self, spec: &Spec, subject: &Subject) -> Result<PathBuf> {
+        let own = Path::new(spec.path).parent().unwrap_or(Path::new(""));
+        match (&self.dir, &self.name) {
+            (Some(template), _) => inside(&template.render(spec, subject)),
+            (None, Some(_)) => Ok(PathBuf::new()),
+            (None, None) => Ok(own.to_owned()),
+        }
+    }
+
+    fn file(&self, spec: &Spec, subject: &Subject) -> Result<PathBuf> {
+        let Some(template) = &self.name else {
+            return Ok(Path::new(spec.path).file_name().map(PathBuf::from).unwrap_or_default());
         };
-        let dir = match (&self.dir, &self.name) {
-            (Some(template), _) => inside(&template.render(spec, subject))?,
-            (None, Some(_)) => PathBuf::new(),
-            (None, None) => own.parent().unwrap_or(Path::new("")).to_owned(),
-        };
-        Ok(dir.join(file))
+        let mut file = template.render(spec, subject);
+        if file.is_empty() || file.ends_with('/') {
+            return Err(astray(&file));
+        }
+        if !template.has_extension() {
+            let _ = write!(file, ".{}", spec.extension());
+        }
+        inside(&file)
     }
 }
 
@@ -144,11 +151,15 @@ impl Naming {
 fn inside(text: &str) -> Result<PathBuf> {
     let stays = |part| matches!(part, Component::Normal(_) | Component::CurDir);
     let path = Path::new(text);
-    if !text.is_empty() && !text.ends_with('/') && path.components().all(stays) {
+    if !text.is_empty() && path.components().all(stays) {
         return Ok(path.components().filter(|part| *part != Component::CurDir).collect());
     }
+    Err(astray(text))
+}
+
+fn astray(text: &str) -> anyhow::Error {
     let error = anyhow!("'{text}' is no path below the output directory");
-    Err(error.context(Hint("name the directory above with --output".into())).context(ErrorKind::Usage))
+    error.context(Hint("name the directory above with --output".into())).context(ErrorKind::Usage)
 }
 
 #[cfg(test)]
@@ -173,6 +184,7 @@ mod tests {
             (None, Some("{type}/{name}.{ext}"), "gce", "gce/os.tar.gz"),
             (Some("{arch}"), None, "vhd", "arm64/disk.vhd"),
             (Some("."), None, "vhd", "disk.vhd"),
+            (Some("x/"), None, "vhd", "x/disk.vhd"),
             (Some("a/{type}"), Some("x"), "raw", "a/raw/x.raw"),
         ] {
             assert_eq!(path(dir, name, type_name).unwrap(), expected);
@@ -181,10 +193,11 @@ mod tests {
 
     #[test]
     fn paths_that_lead_elsewhere_are_refused() {
-        for bad in ["/x/{ext}", "../{ext}", "a/../../{ext}", "{ext}/", ""] {
-            assert!(path(None, Some(bad), "raw").is_err() || bad.is_empty(), "{bad}");
+        for bad in ["/x/{ext}", "../{ext}", "a/../../{ext}", ""] {
+            assert!(path(None, Some(bad), "raw").is_err(), "{bad}");
             assert!(path(Some(bad), None, "raw").is_err(), "{bad}");
         }
+        assert!(path(None, Some("x/"), "raw").is_err());
     }
 
     #[test]
