@@ -3,8 +3,8 @@
 //! `build` is the verb when none is named ([`parse_from`] puts it in), and its flags have the names
 //! that bootc-image-builder gives them. Names of formats and filesystems come from the registries.
 
-mod publish;
 mod output;
+mod publish;
 mod text;
 mod values;
 
@@ -22,9 +22,9 @@ use crate::{
     verify::VerifyRequest,
 };
 
+pub use output::{MachineArgs, OutArgs};
 pub use publish::{AwsArgs, Cloud, PublishAwsArgs};
 pub use text::{Version, inspection, paths, permissions, policy, published, size, verification};
-pub use output::{MachineArgs, OutArgs};
 
 /// What is made when no type is named.
 const DEFAULT_TYPE: &str = "qcow2";
