@@ -1,15 +1,15 @@
-"""Encapsulates an ostree commit as rpm-ostree's tools do, and derives a layer from it.
+"""Encapsulates an ostree commit as rpm-ostree's tools do, with one layer derived from it.
 
-Usage: chunked.py DIRECTORY COMMIT; reads DIRECTORY/repo (bare) and DIRECTORY/source, makes DIRECTORY/layout.
+Usage: chunked.py DIRECTORY COMMIT; reads DIRECTORY/repo (bare) and DIRECTORY/derived.tar, makes DIRECTORY/layout.
 
     layer 1     the commit, its directories; as empty directories the tree itself
     layer 2, 3  objects of files: attributes, link to the attributes, file; names of the tree as hard links
-    layer 4     derived: a whiteout, a directory's mode, changed and new files
+    layer 4     derived.tar
 """
-import hashlib, io, json, os, stat, sys, tarfile
+import hashlib, json, os, stat, subprocess, sys, tarfile
 
 top, base = sys.argv[1:]
-repo, source = f"{top}/repo", f"{top}/source"
+repo, layout = f"{top}/repo", f"{top}/layout"
 OBJECTS = "sysroot/ostree/repo/objects"
 
 
@@ -29,109 +29,113 @@ def attributes(path):
 
 
 class Layer:
-    def __init__(self):
-        self.out, self.seen = io.BytesIO(), set()
-        self.tar = tarfile.open(fileobj=self.out, mode="w", format=tarfile.PAX_FORMAT)
+    def __init__(self, number):
+        self.path, self.seen = f"{top}/layer-{number}.tar", set()
+        self.tar = tarfile.open(self.path, "w", format=tarfile.PAX_FORMAT)
 
-    def add(self, name, kind, mode, content=b"", link="", uid=0, gid=0):
+    def add(self, name, kind, mode, link="", uid=0, gid=0, path=None):
         member = tarfile.TarInfo(name)
-        member.type, member.mode, member.uid, member.gid = kind, mode, uid, gid
-        member.size, member.linkname = len(content), link
-        self.tar.addfile(member, io.BytesIO(content))
+        member.type, member.mode, member.uid, member.gid, member.linkname = kind, mode, uid, gid, link
+        member.size = os.path.getsize(path) if path else 0
+        self.tar.addfile(member, open(path, "rb") if path else None)
+
+    def text(self, name, content):
+        with open(f"{top}/text", "wb") as file:
+            file.write(content)
+        self.add(name, tarfile.REGTYPE, 0o644, path=f"{top}/text")
 
     def file_object(self, checksum):
         place = f"{OBJECTS}/{checksum[:2]}/{checksum[2:]}.file"
-        path = f"{repo}/objects/{checksum[:2]}/{checksum[2:]}.file"
-        meta, xattrs = os.lstat(path), attributes(path)
+        xattrs = attributes(stored(checksum))
         name = hashlib.sha256(xattrs).hexdigest()
         of_xattrs = f"{OBJECTS}/{name[:2]}/{name[2:]}.file-xattrs"
         if name not in self.seen:
-            self.add(of_xattrs, tarfile.REGTYPE, 0o644, xattrs)
+            self.text(of_xattrs, xattrs)
             self.seen.add(name)
         self.add(place + "-xattrs-link", tarfile.LNKTYPE, 0o644, link=of_xattrs)
-        self.inode(place, path, meta)
+        self.inode(place, checksum)
         return place
 
-    def inode(self, name, path, meta):
+    def inode(self, name, checksum):
+        path = stored(checksum)
+        meta = os.lstat(path)
         owner = {"uid": meta.st_uid, "gid": meta.st_gid}
         if stat.S_ISLNK(meta.st_mode):
             self.add(name, tarfile.SYMTYPE, 0o777, link=os.readlink(path), **owner)
         else:
-            self.add(name, tarfile.REGTYPE, stat.S_IMODE(meta.st_mode), open(path, "rb").read(), **owner)
+            self.add(name, tarfile.REGTYPE, stat.S_IMODE(meta.st_mode), path=path, **owner)
 
-    def close(self):
-        self.tar.close()
-        return self.out.getvalue()
+
+def stored(checksum):
+    return f"{repo}/objects/{checksum[:2]}/{checksum[2:]}.file"
+
+
+def tree():
+    """Directories (path, mode, uid, gid) of the commit, and paths by checksum of what else is in it."""
+    directories, names = [], {}
+    command = ["ostree", f"--repo={repo}", "ls", "-R", "-C", base]
+    for line in subprocess.run(command, check=True, capture_output=True).stdout.decode().splitlines():
+        mode, uid, gid, _, checksum, rest = line.split(None, 5)
+        if mode[0] == "d":
+            directories.append((shown(rest.split(" ", 1)[1]), int(mode[1:], 8), int(uid), int(gid)))
+        else:
+            names.setdefault(checksum, []).append(shown(rest.split(" -> ")[0]))
+    return directories, names
 
 
 def shown(path):
     """Where a container shows a path of the commit."""
+    path = path.removeprefix("/")
     return path.replace("usr/etc", "etc", 1) if path.split("/")[:2] == ["usr", "etc"] else path
 
 
-first = Layer()
+def blob(path, kind):
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    size = os.path.getsize(path)
+    os.rename(path, f"{layout}/blobs/sha256/{digest}")
+    return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": "sha256:" + digest, "size": size}
+
+
+def save(name, value):
+    with open(f"{layout}/{name}", "w") as file:
+        json.dump(value, file)
+    return f"{layout}/{name}"
+
+
+first, *chunks = layers = [Layer(number) for number in range(3)]
 for depth in range(1, 5):
     first.add("/".join(OBJECTS.split("/")[:depth]), tarfile.DIRTYPE, 0o755)
-first.add("sysroot/ostree/repo/config", tarfile.REGTYPE, 0o644, b"[core]\nrepo_version=1\nmode=bare-split-xattrs\n")
+first.text("sysroot/ostree/repo/config", b"[core]\nrepo_version=1\nmode=bare-split-xattrs\n")
 first.add(OBJECTS, tarfile.DIRTYPE, 0o755)
-files = []
 for prefix in sorted(os.listdir(f"{repo}/objects")):
     for name in sorted(os.listdir(f"{repo}/objects/{prefix}")):
-        if name.endswith(".file"):
-            files.append(prefix + name[:-5])
-        else:
-            content = open(f"{repo}/objects/{prefix}/{name}", "rb").read()
-            first.add(f"{OBJECTS}/{prefix}/{name}", tarfile.REGTYPE, 0o644, content)
-
-names = {}
-inode_key = lambda meta, path: (stat.S_IFMT(meta.st_mode), os.readlink(path) if stat.S_ISLNK(meta.st_mode) else open(path, "rb").read(),
-                                meta.st_mode, meta.st_uid, meta.st_gid, attributes(path))
-for here, dirs, others in os.walk(source):
-    relative = os.path.relpath(here, source)
-    if relative != ".":
-        meta = os.lstat(here)
-        first.add(shown(relative), tarfile.DIRTYPE, stat.S_IMODE(meta.st_mode), uid=meta.st_uid, gid=meta.st_gid)
-    for name in others + [name for name in dirs if os.path.islink(f"{here}/{name}")]:
-        path = f"{here}/{name}"
-        names.setdefault(inode_key(os.lstat(path), path), []).append(os.path.relpath(path, source))
-
-chunks = [Layer(), Layer()]
-for number, checksum in enumerate(files):
+        if not name.endswith(".file"):
+            first.add(f"{OBJECTS}/{prefix}/{name}", tarfile.REGTYPE, 0o644, path=f"{repo}/objects/{prefix}/{name}")
+directories, names = tree()
+for path, mode, uid, gid in directories:
+    if path:
+        first.add(path, tarfile.DIRTYPE, mode, uid=uid, gid=gid)
+for number, (checksum, paths) in enumerate(sorted(names.items())):
     layer = chunks[number % 2]
-    place = layer.file_object(checksum)
-    path = f"{repo}/objects/{checksum[:2]}/{checksum[2:]}.file"
-    meta = os.lstat(path)
-    for name in names.pop(inode_key(meta, path)):
+    place, meta = layer.file_object(checksum), os.lstat(stored(checksum))
+    for path in paths:
         # Links and empty files are not hard links, as in the real tool.
         if stat.S_ISLNK(meta.st_mode) or meta.st_size == 0:
-            layer.inode(shown(name), path, meta)
+            layer.inode(path, checksum)
         else:
-            layer.add(shown(name), tarfile.LNKTYPE, 0o644, link=place)
-assert not names, names
+            layer.add(path, tarfile.LNKTYPE, 0o644, link=place)
 
-derived = Layer()
-derived.add("usr/share/.wh.gone", tarfile.REGTYPE, 0)
-derived.add("usr/share/.wh.one-gone", tarfile.REGTYPE, 0)
-derived.add("usr/share/changed", tarfile.DIRTYPE, 0o700)
-derived.add("etc/app/derived", tarfile.REGTYPE, 0o644, b"derived\n")
-derived.add("usr/bin/tool-again", tarfile.REGTYPE, 0o755, b"new\n")
-
-layout = f"{top}/layout"
 os.makedirs(f"{layout}/blobs/sha256")
-
-
-def blob(data, kind):
-    digest = hashlib.sha256(data).hexdigest()
-    open(f"{layout}/blobs/sha256/{digest}", "wb").write(data)
-    return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": "sha256:" + digest, "size": len(data)}
-
-
-layers = [blob(layer.close(), "layer.v1.tar") for layer in [first, *chunks, derived]]
-labels = {"containers.bootc": "1", "ostree.bootable": "true", "ostree.commit": base, "ostree.final-diffid": layers[2]["digest"]}
-config = {"architecture": "amd64", "os": "linux", "created": "2026-01-01T00:00:00Z", "config": {"Labels": labels},
-          "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}}
-config = blob(json.dumps(config).encode(), "config.v1+json")
-manifest = blob(json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config,
-                            "layers": layers}).encode(), "manifest.v1+json")
-json.dump({"schemaVersion": 2, "manifests": [manifest]}, open(f"{layout}/index.json", "w"))
-open(f"{layout}/oci-layout", "w").write('{"imageLayoutVersion":"1.0.0"}')
+for layer in layers:
+    layer.tar.close()
+descriptors = [blob(path, "layer.v1.tar") for path in [*(layer.path for layer in layers), f"{top}/derived.tar"]]
+labels = {"containers.bootc": "1", "ostree.bootable": "true", "ostree.commit": base, "ostree.final-diffid": descriptors[2]["digest"]}
+config = save("config", {
+    "architecture": "amd64", "os": "linux", "created": "2026-01-01T00:00:00Z", "config": {"Labels": labels},
+    "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in descriptors]}})
+manifest = save("manifest", {
+    "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+    "config": blob(config, "config.v1+json"), "layers": descriptors})
+save("index.json", {"schemaVersion": 2, "manifests": [blob(manifest, "manifest.v1+json")]})
+save("oci-layout", {"imageLayoutVersion": "1.0.0"})

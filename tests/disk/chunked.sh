@@ -26,6 +26,12 @@ chmod 1777 tmp
 cd "$top"
 ostree --repo=repo init --mode=bare
 base=$(ostree --repo=repo commit --orphan --no-bindings --fsync=false --timestamp=@1700000000 --tree=dir=source)
+
+mkdir -p derived/etc/app derived/usr/share/changed derived/usr/bin && cd derived
+: > usr/share/.wh.gone; : > usr/share/.wh.one-gone; chmod 0700 usr/share/changed
+echo derived > etc/app/derived; echo new > usr/bin/tool-again; chmod 0755 usr/bin/tool-again
+tar -cf "$top/derived.tar" --no-recursion usr/share/.wh.gone usr/share/.wh.one-gone usr/share/changed etc/app/derived usr/bin/tool-again
+cd "$top"
 python3 "$2" "$top" "$base"
 
 # What the derived layer does, done to the directory.

@@ -61,7 +61,7 @@ fn a_chunked_image_on_a_disk() {
     let script = work.path().join("chunked.sh");
     std::fs::write(&script, include_str!("chunked.sh")).unwrap();
     let chunks = work.path().join("chunked.py");
-    std::fs::write(&chunks, include_str!("chunked.py")).unwrap();
+    std::fs::write(&chunks, include_str!("../common/chunked.py")).unwrap();
     let command = &mut Command::new("bash");
     let base = agrees("ostree attr python3", command.arg(&script).arg(work.path()).arg(&chunks));
     let base = base.trim();
