@@ -105,7 +105,7 @@ fn check_modes(report: &Report) {
         words.all(|(found, expected)| expected == "*" || found == expected)
     });
     assert!(found && report.section("modes").lines().count() == 5, "{}", report.section("modes"));
-    assert_eq!(report.section("esp-modes"), "d 700 root:root\nf 700 root:root");
+    assert_eq!(report.section("esp-modes"), "d 700 0:0\nf 700 0:0");
 }
 
 /// What `bootupctl status` and `validate` compare: every component that the image
