@@ -14,6 +14,7 @@ use std::{
     process::{Command, Output},
 };
 
+use diskwright::{VerifyRequest, verify};
 use serde_json::Value;
 use tempfile::TempDir;
 use tiny::Tiny;
@@ -56,6 +57,7 @@ fn older_trees() {
     assert_eq!(disk.recorded(), sorted(&[&files[..], &[shim]]));
     assert_eq!(disk.children()[shim]["source"], shim);
     assert_eq!(disk.differences(), [""; 0]);
+    assert_eq!(disk.findings(), [""; 0]);
     let uuid = disk.blkid("UUID");
     assert_eq!(disk.mtype("fedora/bootuuid.cfg"), format!("set BOOT_UUID=\"{uuid}\"\n"));
     assert_eq!(disk.debugfs("cat /grub2/bootuuid.cfg"), format!("set BOOT_UUID=\"{uuid}\"\n"));
@@ -73,6 +75,7 @@ fn newer_trees_without_uuids() {
     let source = &disk.children()["fedora/grubaa64.efi"]["source"];
     assert_eq!(source, "grub2/1:2.12-41.fc44/EFI/fedora/grubaa64.efi");
     assert_eq!(disk.differences(), [""; 0]);
+    assert_eq!(disk.findings(), [""; 0]);
     assert_eq!(disk.blkid("LABEL"), "boot");
     disk.check_boot(&["grub.cfg", "grubenv"]);
 }
@@ -83,6 +86,11 @@ fn damage_is_seen() {
     let disk = Disk::build(image(&OLDER), "amd64");
     disk.change(disk.esp, SHIM.as_bytes(), b"b");
     assert_eq!(disk.differences(), ["fedora/shimx64.efi"]);
+    let expected = "/EFI/fedora/shimx64.efi: not the file of bootupd's record";
+    assert!(disk.findings().iter().any(|line| line.ends_with(expected)), "{:?}", disk.findings());
+    disk.change(disk.esp, b"FBX64   EFI", b"\xe5");
+    let expected = "/EFI/BOOT/fbx64.efi: in bootupd's record, but missing";
+    assert!(disk.findings().iter().any(|line| line.ends_with(expected)), "{:?}", disk.findings());
     run(
         "e2fsprogs",
         Command::new("debugfs")
@@ -183,6 +191,13 @@ impl Disk {
         assert_eq!(state["installed"]["EFI"]["meta"]["versions"].to_string(), VERSIONS);
         assert_eq!(state["static-configs"]["version"], "unknown");
         state["installed"]["EFI"]["filetree"]["children"].clone()
+    }
+
+    /// What `verify` says of bootupd's record.
+    fn findings(&self) -> Vec<String> {
+        let report = verify(&VerifyRequest { disk: self.raw() }, &()).unwrap();
+        let lines = report.findings.into_iter().map(|found| format!("{}: {}", found.place, found.what));
+        lines.filter(|line| line.contains("bootupd")).collect()
     }
 
     fn recorded(&self) -> Vec<String> {
