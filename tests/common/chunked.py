@@ -1,4 +1,4 @@
-"""Encapsulates an ostree commit as rpm-ostree's tools do, with one layer derived from it.
+"""Encapsulates an ostree commit as rpm-ostree's tools do, with one layer derived from it if there is one.
 
 Usage: chunked.py DIRECTORY COMMIT; reads DIRECTORY/repo (bare) and DIRECTORY/derived.tar, makes DIRECTORY/layout.
 
@@ -129,7 +129,8 @@ for number, (checksum, paths) in enumerate(sorted(names.items())):
 os.makedirs(f"{layout}/blobs/sha256")
 for layer in layers:
     layer.tar.close()
-descriptors = [blob(path, "layer.v1.tar") for path in [*(layer.path for layer in layers), f"{top}/derived.tar"]]
+paths = [*(layer.path for layer in layers), f"{top}/derived.tar"]
+descriptors = [blob(path, "layer.v1.tar") for path in paths if os.path.exists(path)]
 labels = {"containers.bootc": "1", "ostree.bootable": "true", "ostree.commit": base, "ostree.final-diffid": descriptors[2]["digest"]}
 config = save("config", {
     "architecture": "amd64", "os": "linux", "created": "2026-01-01T00:00:00Z", "config": {"Labels": labels},
