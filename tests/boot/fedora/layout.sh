@@ -15,9 +15,9 @@ PYTHON
 }
 mapfile -t layers < <(blobs)
 mkdir "$top/source" && cd "$top/source"
-extract() { tar -xp --xattrs --xattrs-include='*' --numeric-owner --warning=no-unknown-keyword; }
-gzip -dc "${layers[0]}" | extract
-zstd -qdc "${layers[1]}" | extract
+for layer in "${layers[@]:0:2}"; do
+    tar -xpf "$layer" --xattrs --xattrs-include='*' --numeric-owner --warning=no-unknown-keyword
+done
 cp "${layers[2]}" "$top/derived.tar"
 
 version() { sed -n "/^Package: $1\$/,/^\$/s/^Version: //p" usr/lib/sysimage/dpkg/status; }
