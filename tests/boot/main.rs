@@ -9,6 +9,7 @@ mod demo;
 mod qemu;
 
 mod changes;
+mod fedora;
 mod firmware;
 mod formats;
 mod selinux;

@@ -123,11 +123,10 @@ impl Bios {
         facts: &Facts<'_>,
     ) {
         let rootfs = Rootfs { tree, root: image_root };
-        let kept = |name: &str| name.ends_with(".mod") || name.ends_with(".lst") || name == "boot.img";
         let mut files = Vec::new();
         for (name, node) in rootfs.list(self.place) {
             let name = String::from_utf8_lossy(name);
-            if kept(&name) {
+            if is_copied(&name) {
                 files.push((format!("i386-pc/{name}"), node));
             }
         }
@@ -145,6 +144,11 @@ impl Bios {
         }
         put_file(tree, directory, "i386-pc/core.img", Sparse::from_bytes(core.unplaced()), facts);
     }
+}
+
+/// Whether GRUB's installer copies the file: modules, their lists, and what emulates EFI on a BIOS.
+fn is_copied(name: &str) -> bool {
+    [".mod", ".lst", ".o"].iter().any(|end| name.ends_with(end)) || ["boot.img", "modinfo.sh"].contains(&name)
 }
 
 /// A file of its own: what the deployment shares must not be written to.
@@ -209,6 +213,14 @@ mod tests {
             let tree = image(PLACES[0], &rest);
             assert!(Bios::find(&Rootfs { tree: &tree, root: tree.root() }, Arch::X86_64).is_none());
         }
+    }
+
+    #[test]
+    fn what_grubs_installer_copies() {
+        let names = ["boot.img", "efiemu32.o", "ext2.mod", "fs.lst", "modinfo.sh"];
+        assert!(names.into_iter().all(is_copied));
+        let names = ["config.h", "diskboot.img", "kernel.img", "kernel.exec", "gmodule.pl"];
+        assert!(!names.into_iter().any(is_copied));
     }
 
     #[test]
