@@ -8,6 +8,7 @@ mod demo;
 #[path = "../common/qemu.rs"]
 mod qemu;
 
+mod aarch64;
 mod changes;
 mod fedora;
 mod firmware;
