@@ -19,7 +19,7 @@ use diskwright_formats::{
 use serde::Serialize;
 
 use crate::{
-    blueprint::Blueprint,
+    blueprint::Document,
     deploy::{
         self, Content, Volume, Wishes,
         arch::Arch,
@@ -131,8 +131,7 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
 struct Asked {
     reference: Reference,
     writers: Vec<&'static dyn FormatWriter>,
-    blueprint: Blueprint,
-    blueprint_text: String,
+    blueprint: Document,
     root_ssh_keys: Option<String>,
     size: DiskSize,
 }
@@ -151,18 +150,21 @@ impl Asked {
         if let Some(name) = &request.source.target_arch {
             source::architecture(name).context("--target-arch").context(ErrorKind::Usage)?;
         }
-        let (blueprint, blueprint_text) = match &request.blueprint {
+        let blueprint = match &request.blueprint {
             Some(path) => read_blueprint(path)?,
-            None => (Blueprint::default(), String::new()),
+            None => Document::default(),
         };
         let root_ssh_keys = request.root_ssh_authorized_keys.as_deref().map(read_keys).transpose()?;
+        for writer in &writers {
+            blueprint.check_output(writer.spec()).context(ErrorKind::Input)?;
+        }
         let size = match request.size {
             None => DiskSize::Default,
             Some(SizeWish::Absolute(bytes)) => DiskSize::Absolute(bytes),
             Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
-        Ok(Self { reference, writers, blueprint, blueprint_text, root_ssh_keys, size })
+        Ok(Self { reference, writers, blueprint, root_ssh_keys, size })
     }
 
     /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
@@ -186,7 +188,7 @@ pub(crate) fn parse_reference(text: &str) -> Result<Reference> {
     text.parse().map_err(|error: Hinted| with_hint(error.into())).context(ErrorKind::Usage)
 }
 
-fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
+pub(crate) fn read_blueprint(path: &Path) -> Result<Document> {
     let name = path.display().to_string();
     let text = if name == "-" {
         read_text(std::io::stdin())
@@ -194,8 +196,7 @@ fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
         File::open(path).map_err(Into::into).and_then(read_text)
     };
     let text = text.with_context(|| format!("reading blueprint {name}")).context(ErrorKind::Input)?;
-    let blueprint = Blueprint::from_yaml(&text, &name).context(ErrorKind::Input)?;
-    Ok((blueprint, text))
+    Document::read(&text, &name).context(ErrorKind::Input)
 }
 
 /// Keys for root's logins: text, with a key in it at least.
@@ -273,7 +274,7 @@ pub(crate) fn image_config(image: &OciImage) -> Result<ImageConfig> {
 fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
     let created = || image_config(image).ok().and_then(|config| config.created());
     let time = request.source_date_epoch.or_else(created).unwrap_or(0);
-    Ids::new(&image.manifest_digest, asked.blueprint_text.as_bytes(), time)
+    Ids::new(&image.manifest_digest, asked.blueprint.text().as_bytes(), time)
 }
 
 /// The disk to AWS, if that is wished for. The files stay, whatever comes of it.
@@ -311,7 +312,7 @@ fn deploy_volumes(
         kargs: &request.kargs,
         default_kargs: !request.no_default_kernel_args,
         target: request.target_imgref.as_deref().unwrap_or(&reference),
-        blueprint: &asked.blueprint,
+        blueprint: asked.blueprint.blueprint(),
         skip_bound_images: request.skip_bound_images,
         root_ssh_keys: asked.root_ssh_keys.as_deref(),
     };

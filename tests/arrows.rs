@@ -93,6 +93,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "formats::filesystem::by_name",
             "formats::writer::WRITERS",
             "formats::writer::by_name",
+            "formats::writer::Spec",
+            "formats::writer::Medium",
             "formats::units",
         ],
     ),

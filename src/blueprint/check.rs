@@ -9,10 +9,12 @@ use std::collections::BTreeSet;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
+    account::User,
     error::{Fault, quoted},
+    file::{File, Owner},
     kernel,
     node::Step,
-    types::{Blueprint, File, Owner, User},
+    types::Blueprint,
 };
 
 /// Longest user and group name (utmp's field).
