@@ -40,7 +40,7 @@ mod yaml;
 
 pub use account::{Day, Group, SshKey, User};
 pub use boot::{Bootloader, Embedded, FirstBoot, Grub2, Ignition, Kernel};
-pub(crate) use check::etc_fault;
+pub(crate) use check::{etc_fault, port, unit_name};
 pub use document::{Document, json_schema};
 pub use error::Error;
 pub use file::{Directory, File, Mode, Owner};

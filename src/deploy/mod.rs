@@ -23,7 +23,7 @@ use uuid::{Uuid, uuid};
 
 use crate::{blueprint::Blueprint, error::Hint, ids::Ids, merge::Merged, progress::Progress};
 use arch::Arch;
-use bootloader::{Bootloader, Facts, bios::core_image::CoreImage};
+use bootloader::{Bootloader, Console, Facts, bios::core_image::CoreImage};
 use image::ImageConfig;
 use install_config::InstallConfig;
 use kargs::KernelArguments;
@@ -155,7 +155,10 @@ pub fn deploy(
         entry: &entry,
         time: ids.time(),
         skip_boot_uuid: system.install.bootupd.skip_boot_uuid.unwrap_or(false),
+        console: Console::of(&wishes.blueprint.customizations.bootloader.grub2),
     };
+    let ignition = &wishes.blueprint.customizations.ignition;
+    customize::first_boot::fill_boot(&mut tree, boot, ignition, ids.time());
     let core_image = system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
     let esp = system.bootloader.esp(&mut tree, image_root, &facts);
     let esp = esp.map(|esp| tree.extract(esp));
@@ -315,9 +318,11 @@ impl System {
         }
         let asked: Vec<String> =
             wishes.blueprint.kernel_arguments().into_iter().chain(wishes.kargs.to_vec()).collect();
+        let rootfs = Rootfs { tree, root: tree.root() };
+        let ignition = &wishes.blueprint.customizations.ignition;
+        all.extend(customize::first_boot::ignition_arguments(&rootfs, ignition)?);
         all.extend(asked.iter().cloned());
         all.extend(self.install.kargs.clone().unwrap_or_default());
-        let rootfs = Rootfs { tree, root: tree.root() };
         all.extend(install_config::kargs_d(&rootfs, wishes.arch.rust())?);
         for what in self.install.karg_deletes.iter().flatten() {
             all.delete(what);

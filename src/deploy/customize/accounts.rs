@@ -22,6 +22,8 @@ const MEMBERS: usize = 3;
 pub(super) const PASSWORD: usize = 1;
 /// Column of the day of the last change in shadow.
 pub(super) const LAST_CHANGE: usize = 2;
+/// Column of the day of expiry in shadow.
+pub(super) const EXPIRE: usize = 7;
 /// Mark of passwd and group for "see the shadow file".
 const SHADOWED: &str = "x";
 
