@@ -19,7 +19,7 @@ use diskwright_formats::{
 use serde::Serialize;
 
 use crate::{
-    blueprint::Document,
+    blueprint::{Document, Syntax},
     deploy::{
         self, Content, Volume, Wishes,
         arch::Arch,
@@ -128,17 +128,17 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
 }
 
 /// A request whose names are known to mean something.
-struct Asked {
-    reference: Reference,
-    writers: Vec<&'static dyn FormatWriter>,
-    blueprint: Document,
+pub(crate) struct Asked {
+    pub(crate) reference: Reference,
+    pub(crate) writers: Vec<&'static dyn FormatWriter>,
+    pub(crate) blueprint: Document,
     root_ssh_keys: Option<String>,
-    size: DiskSize,
+    pub(crate) size: DiskSize,
 }
 
 impl Asked {
     /// Everything that can be refused before a byte is fetched.
-    fn check(request: &BuildRequest) -> Result<Self> {
+    pub(crate) fn check(request: &BuildRequest) -> Result<Self> {
         let reference = parse_reference(&request.reference)?;
         let writers = write::writers(&request.types)?;
         check_publication(request, &writers)?;
@@ -168,7 +168,7 @@ impl Asked {
     }
 
     /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
-    fn size_multiple(&self, path: &str) -> u64 {
+    pub(crate) fn size_multiple(&self, path: &str) -> u64 {
         let specs = self.writers.iter().map(|writer| writer.spec());
         specs.filter(|spec| spec.path == path).map(|spec| spec.size_multiple).max().unwrap_or(1)
     }
@@ -188,7 +188,7 @@ pub(crate) fn parse_reference(text: &str) -> Result<Reference> {
     text.parse().map_err(|error: Hinted| with_hint(error.into())).context(ErrorKind::Usage)
 }
 
-pub(crate) fn read_blueprint(path: &Path) -> Result<Document> {
+fn read_blueprint(path: &Path) -> Result<Document> {
     let name = path.display().to_string();
     let text = if name == "-" {
         read_text(std::io::stdin())
@@ -212,6 +212,26 @@ fn read_keys(path: &Path) -> Result<String> {
     read().with_context(|| format!("--root-ssh-authorized-keys {}", path.display())).context(ErrorKind::Input)
 }
 
+/// Checks a blueprint without an image, and that each of the types honours all of it.
+///
+/// # Errors
+/// What is wrong with it, as [`build`] would say.
+pub fn check_blueprint(path: &Path, types: &[String]) -> Result<()> {
+    let document = read_blueprint(path)?;
+    let writers = if types.is_empty() { Vec::new() } else { write::writers(types)? };
+    let checks = writers.iter().map(|writer| document.check_output(writer.spec()));
+    checks.collect::<Result<(), _>>().context(ErrorKind::Input)
+}
+
+/// A blueprint in another syntax.
+///
+/// # Errors
+/// What is wrong with it, as [`build`] would say.
+pub fn convert_blueprint(path: &Path, to: Syntax) -> Result<String> {
+    let document = read_blueprint(path)?;
+    document.write(to).map_err(|why| anyhow!("writing {to:?}: {why}")).context(ErrorKind::Input)
+}
+
 fn read_text(source: impl Read) -> Result<String> {
     let mut text = String::new();
     source.take(BLUEPRINT_MAX + 1).read_to_string(&mut text)?;
@@ -220,7 +240,7 @@ fn read_text(source: impl Read) -> Result<String> {
 }
 
 /// Whether disks can be made for the architecture.
-fn boots(architecture: &str) -> Result<()> {
+pub(crate) fn boots(architecture: &str) -> Result<()> {
     Arch::from_oci(architecture).map(drop)
 }
 
@@ -271,7 +291,7 @@ pub(crate) fn image_config(image: &OciImage) -> Result<ImageConfig> {
     )
 }
 
-fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
+pub(crate) fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
     let created = || image_config(image).ok().and_then(|config| config.created());
     let time = request.source_date_epoch.or_else(created).unwrap_or(0);
     Ids::new(&image.manifest_digest, asked.blueprint.text().as_bytes(), time)
@@ -295,7 +315,26 @@ fn publish(
     aws::publish(disk, &wish, progress).with_context(hint).context("publishing to AWS").map(Some)
 }
 
-fn deploy_volumes(
+/// What is asked of the deployment.
+pub(crate) fn wishes<'a>(
+    request: &'a BuildRequest,
+    asked: &'a Asked,
+    config: &ImageConfig,
+    reference: &'a str,
+) -> Result<Wishes<'a>> {
+    Ok(Wishes {
+        arch: Arch::from_oci(config.architecture()).context(ErrorKind::Input)?,
+        rootfs: request.rootfs.as_deref(),
+        kargs: &request.kargs,
+        default_kargs: !request.no_default_kernel_args,
+        target: request.target_imgref.as_deref().unwrap_or(reference),
+        blueprint: asked.blueprint.blueprint(),
+        skip_bound_images: request.skip_bound_images,
+        root_ssh_keys: asked.root_ssh_keys.as_deref(),
+    })
+}
+
+pub(crate) fn deploy_volumes(
     request: &BuildRequest,
     asked: &Asked,
     image: &OciImage,
@@ -306,17 +345,14 @@ fn deploy_volumes(
     progress.begin("deploying", Some(image.layers.iter().map(|layer| layer.tar_len).sum()));
     let config = image_config(image)?;
     let reference = asked.reference.to_string();
-    let wishes = Wishes {
-        arch: Arch::from_oci(config.architecture()).context(ErrorKind::Input)?,
-        rootfs: request.rootfs.as_deref(),
-        kargs: &request.kargs,
-        default_kargs: !request.no_default_kernel_args,
-        target: request.target_imgref.as_deref().unwrap_or(&reference),
-        blueprint: asked.blueprint.blueprint(),
-        skip_bound_images: request.skip_bound_images,
-        root_ssh_keys: asked.root_ssh_keys.as_deref(),
-    };
+    let wishes = wishes(request, asked, &config, &reference)?;
     deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
+}
+
+/// Where partitions lie on the disk of the file at `path`.
+pub(crate) fn layout(wishes: &[Wish], asked: &Asked, path: &str, ids: &Ids) -> Result<Layout> {
+    let multiple = asked.size_multiple(path);
+    plan::plan(wishes, asked.size, multiple, SECTOR_SIZE, ids.uuid("disk")).context(ErrorKind::Usage)
 }
 
 /// One disk for each size that the formats ask for, by the path of their files.
@@ -325,9 +361,7 @@ fn lay_out_all(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Disks> {
     let mut disks: Vec<Arc<Sparse>> = Vec::new();
     let mut by_path = Disks::new();
     for path in asked.writers.iter().map(|writer| writer.spec().path) {
-        let multiple = asked.size_multiple(path);
-        let layout = plan::plan(&wishes, asked.size, multiple, SECTOR_SIZE, ids.uuid("disk"));
-        let layout = layout.context(ErrorKind::Usage)?;
+        let layout = layout(&wishes, asked, path, ids)?;
         let made = disks.iter().find(|disk| disk.len() == layout.size).cloned();
         let disk = match made {
             Some(disk) => disk,
@@ -359,7 +393,7 @@ fn lay_out(volumes: &[Volume], layout: &Layout, ids: &Ids) -> Result<Sparse> {
     Ok(assemble_with_boot_code(layout, &placed, boot_code.as_ref())?)
 }
 
-fn wish(volume: &Volume, ids: &Ids) -> Result<Wish> {
+pub(crate) fn wish(volume: &Volume, ids: &Ids) -> Result<Wish> {
     let mut size = volume.size;
     if let Some(content) = &volume.content {
         let needed = filesystem(content)?.min_size(&content.tree, &identity(volume, content, ids, 0));

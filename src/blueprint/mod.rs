@@ -19,6 +19,7 @@ mod check;
 mod de;
 mod document;
 mod error;
+mod fields;
 mod file;
 mod json;
 mod kernel;
@@ -43,6 +44,7 @@ pub use boot::{Bootloader, Embedded, FirstBoot, Grub2, Ignition, Kernel};
 pub(crate) use check::{etc_fault, port, unit_name};
 pub use document::{Document, json_schema};
 pub use error::Error;
+pub use fields::{Field, fields};
 pub use file::{Directory, File, Mode, Owner};
 pub use media::{
     Flatpak, FlatpakRegistry, Flatpaks, Installer, InstallerBootloader, InstallerGrub2, Iso, Kickstart,

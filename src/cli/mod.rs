@@ -3,6 +3,9 @@
 //! `build` is the verb when none is named ([`parse_from`] puts it in), and its flags have the names
 //! that bootc-image-builder gives them. Names of formats and filesystems come from the registries.
 
+mod blueprint;
+mod compat;
+mod plan;
 mod publish;
 mod text;
 mod values;
@@ -22,6 +25,8 @@ use crate::{
     verify::VerifyRequest,
 };
 
+pub use blueprint::{BlueprintVerb, DescribeArgs, SyntaxName, description};
+pub use plan::{PlanArgs, PlanFormat, plan};
 pub use publish::{AwsArgs, Cloud, PublishAwsArgs};
 pub use text::{Version, inspection, paths, permissions, policy, published, size, verification};
 
@@ -51,6 +56,13 @@ pub struct Cli {
 pub enum Verb {
     /// Make disks of an image (the verb when none is named)
     Build(Box<BuildArgs>),
+    /// Show what `build` would write, without writing it
+    Plan(Box<PlanArgs>),
+    /// Check, convert or describe blueprints
+    #[command(subcommand)]
+    Blueprint(BlueprintVerb),
+    /// Show what a disk format is, and which fields of a blueprint it takes
+    Describe(DescribeArgs),
     /// Write a disk that exists, raw or qcow2, in other formats
     Convert(ConvertArgs),
     /// Show what an image holds, as far as a disk is concerned
@@ -330,6 +342,20 @@ pub struct DeadArgs {
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = BoolishValueParser::new())]
     in_vm: Option<bool>,
+    #[arg(long, hide = true)]
+    seed: Option<String>,
+    #[arg(long, hide = true)]
+    distro: Option<String>,
+    #[arg(long, hide = true)]
+    bootc_build_ref: Option<String>,
+    #[arg(long, hide = true)]
+    bootc_pull_container: bool,
+    #[arg(long, hide = true)]
+    with_manifest: bool,
+    #[arg(long, hide = true)]
+    with_buildlog: bool,
+    #[arg(long, hide = true)]
+    with_metrics: bool,
 }
 
 impl DeadArgs {
@@ -343,6 +369,17 @@ impl DeadArgs {
             (self.use_librepo.is_some(), "--use-librepo", "no packages are downloaded"),
             (self.build_container.is_some(), "--build-container", "no tools of a container are run"),
             (self.in_vm.is_some(), "--in-vm", "nothing needs a virtual machine"),
+            (self.seed.is_some(), "--seed", "identifiers derive from the image and the blueprint"),
+            (self.distro.is_some(), "--distro", "the image says what it is"),
+            (self.bootc_build_ref.is_some(), "--bootc-build-ref", "no tools of a container are run"),
+            (
+                self.bootc_pull_container,
+                "--bootc-pull-container",
+                "images come from where the reference says",
+            ),
+            (self.with_manifest, "--with-manifest", "there is no osbuild manifest; see `diskwright plan`"),
+            (self.with_buildlog, "--with-buildlog", "--progress verbose shows what is done"),
+            (self.with_metrics, "--with-metrics", "--progress json has the times"),
         ];
         let lines = given.into_iter().filter(|(given, ..)| *given);
         lines.map(|(_, flag, why)| format!("{flag} has no effect: {why}")).collect()
@@ -353,24 +390,38 @@ impl BuildArgs {
     /// What is asked of the library.
     #[must_use]
     pub fn request(&self) -> BuildRequest {
-        let (image, out, system) = (&self.image, &self.out, &self.system);
+        let out = &self.out;
+        let types = if out.types.is_empty() { vec![DEFAULT_TYPE.to_owned()] } else { out.types.clone() };
         BuildRequest {
-            reference: image.reference.clone(),
-            types: if out.types.is_empty() { vec![DEFAULT_TYPE.to_owned()] } else { out.types.clone() },
-            rootfs: system.rootfs.clone(),
-            source: image.options(),
             output: out.output.clone(),
             chown: out.chown,
-            blueprint: system.blueprint.clone(),
-            kargs: system.kargs.clone(),
-            no_default_kernel_args: system.no_default_kernel_args,
-            target_imgref: system.target_imgref.clone(),
-            skip_bound_images: system.skip_bound_images,
-            root_ssh_authorized_keys: system.root_ssh_authorized_keys.clone(),
-            size: system.size,
             compression: out.compress,
-            source_date_epoch: system.source_date_epoch,
             aws: self.aws.wish(),
+            ..self.system.request(&self.image, types)
+        }
+    }
+}
+
+impl SystemArgs {
+    /// What is asked of a build that writes where it stands.
+    fn request(&self, image: &ImageArgs, types: Vec<String>) -> BuildRequest {
+        BuildRequest {
+            reference: image.reference.clone(),
+            types,
+            rootfs: self.rootfs.clone(),
+            source: image.options(),
+            output: PathBuf::from("."),
+            chown: None,
+            blueprint: self.blueprint.clone(),
+            kargs: self.kargs.clone(),
+            no_default_kernel_args: self.no_default_kernel_args,
+            target_imgref: self.target_imgref.clone(),
+            skip_bound_images: self.skip_bound_images,
+            root_ssh_authorized_keys: self.root_ssh_authorized_keys.clone(),
+            size: self.size,
+            compression: writer::Compression::default(),
+            source_date_epoch: self.source_date_epoch,
+            aws: None,
         }
     }
 }
@@ -380,7 +431,10 @@ impl BuildArgs {
 /// # Errors
 /// clap's, which also carries the texts of `--help` and `--version`.
 pub fn parse_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(with_verb(arguments.into_iter().collect()))
+    let exists = |path: &str| std::path::Path::new(path).exists();
+    let arguments = compat::translated(arguments.into_iter().collect(), exists)
+        .map_err(|message| Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message))?;
+    Cli::try_parse_from(with_verb(arguments))
 }
 
 /// The completion script of a shell.

@@ -178,6 +178,37 @@ pub fn deploy(
     Ok(volumes)
 }
 
+/// What a deployment will be, found out without making it.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    /// What the image calls its system.
+    pub system: String,
+    /// The kernel's command line without `ostree=`.
+    pub kernel_arguments: String,
+    /// Sentences on the bootloader.
+    pub bootloader: Vec<String>,
+    /// Where machines look for updates.
+    pub updates_from: String,
+    /// What a user may want to know before.
+    pub warnings: Vec<String>,
+}
+
+/// Looks at the image as [`deploy`] does, and changes nothing.
+///
+/// # Errors
+/// Those of an image that cannot be deployed, as far as they show at once.
+pub fn outline(image: &ImageConfig, tree: &Tree, wishes: &Wishes<'_>, ids: &Ids) -> Result<Outline> {
+    let system = System::examine(image, tree, wishes)?;
+    let bootloader = std::iter::once(system.bootloader.describe()).chain(system.bootloader.describe_bios());
+    Ok(Outline {
+        system: system.os.title().to_owned(),
+        kernel_arguments: system.kernel_arguments(tree, wishes, &Uuids::new(ids))?,
+        bootloader: bootloader.collect(),
+        updates_from: system.target.image_reference().clone(),
+        warnings: system.update_warning().into_iter().collect(),
+    })
+}
+
 /// UUIDs of the filesystems.
 struct Uuids {
     esp: Uuid,
@@ -253,12 +284,17 @@ impl System {
         if let Some(text) = self.bootloader.describe_bios() {
             progress.note(&format!("bootloader: {text}"));
         }
-        if !self.target.is_registry() {
-            let target = self.target.image_reference();
-            progress.note(&format!(
-                "machines will look for updates at {target}; --target-imgref names a registry instead"
-            ));
+        if let Some(text) = self.update_warning() {
+            progress.note(&text);
         }
+    }
+
+    /// Where updates come from, if machines will hardly find it.
+    fn update_warning(&self) -> Option<String> {
+        let target = self.target.image_reference();
+        let text =
+            format!("machines will look for updates at {target}; --target-imgref names a registry instead");
+        (!self.target.is_registry()).then_some(text)
     }
 
     fn repository(&self) -> RepoConfig {
