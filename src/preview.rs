@@ -7,7 +7,7 @@ use diskwright_formats::{disk::Layout, units::MIB};
 use serde::Serialize;
 
 use crate::{
-    blueprint::{Blueprint, Services, User},
+    blueprint::{self, Blueprint, Services, User},
     build::{self, Asked, BuildRequest, SizeWish},
     deploy::{self, Volume},
     error::ErrorKind,
@@ -113,7 +113,7 @@ pub fn preview(request: &BuildRequest, progress: &dyn Progress) -> Result<Previe
     let outline = deploy::outline(&config, &merged.tree, &wishes, &ids).context(ErrorKind::Input)?;
     let volumes = build::deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     let sizes = volumes.iter().map(|volume| build::wish(volume, &ids)).collect::<Result<Vec<_>>>()?;
-    let blueprint = asked.blueprint.blueprint();
+    let wanted = asked.blueprint.blueprint();
     Ok(Preview {
         image: request.reference.clone(),
         manifest_digest: image.manifest_digest.clone(),
@@ -122,8 +122,8 @@ pub fn preview(request: &BuildRequest, progress: &dyn Progress) -> Result<Previe
         bootloader: outline.bootloader,
         updates_from: outline.updates_from,
         disks: disks(request, &asked, &volumes, &sizes, &ids)?,
-        added: added(blueprint),
-        warnings: outline.warnings.into_iter().chain(warnings(blueprint)).collect(),
+        added: added(wanted),
+        warnings: outline.warnings.into_iter().chain(warnings(wanted)).collect(),
     })
 }
 
@@ -132,7 +132,7 @@ pub fn preview(request: &BuildRequest, progress: &dyn Progress) -> Result<Previe
 /// # Errors
 /// A value that YAML does not have.
 pub fn as_yaml<T: Serialize>(value: &T) -> Result<String> {
-    serde_saphyr::to_string(value).context("writing YAML")
+    blueprint::to_yaml(value).context("writing YAML")
 }
 
 /// A disk for each path, in the order of the types.

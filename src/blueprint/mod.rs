@@ -55,6 +55,7 @@ pub use region::{Locale, Timezone};
 pub use service::{CaCerts, CloudInit, Services};
 pub use syntax::Syntax;
 pub use types::{Blueprint, Customizations};
+pub(crate) use yaml::write as to_yaml;
 
 impl Blueprint {
     /// Reads a blueprint in YAML and checks all that can be checked without

@@ -56,7 +56,7 @@ impl Syntax {
     /// A value as text, ending in a line break.
     pub(super) fn write(self, node: &Node) -> Result<String, String> {
         let text = match self {
-            Self::Yaml => serde_saphyr::to_string(node).map_err(|error| error.to_string())?,
+            Self::Yaml => yaml::write(node).map_err(|error| error.to_string())?,
             Self::Toml => ::toml::to_string(node).map_err(|error| error.to_string())?,
             Self::Json => serde_json::to_string_pretty(node).map_err(|error| error.to_string())?,
         };

@@ -233,7 +233,36 @@ const REFUSED: &[(&str, &str)] = &[
     ("user: [{name: a, uid: -1}]", "out of range"),
     ("user: [{name: a, uid: 4294967295}]", "no id"),
     ("user: [{name: a, uid: 99999999999}]", "out of range"),
-    ("user: [{name: a, expiredate: -1}]", "not supported yet"),
+    ("user: [{name: a, expiredate: -1}]", "expected a date"),
+    ("user: [{name: a, expiredate: 2023-02-29}]", "expected a date"),
+    ("group: [{name: a}, {name: a}]", "given twice"),
+    ("group: [{name: a, gid: 4294967295}]", "no id"),
+    ("sshkey: [{user: a, key: x}]", "no SSH public key"),
+    ("directories: [{path: /usr/x}]", "belongs in the Containerfile"),
+    ("directories: [{path: x}]", "not an absolute path"),
+    ("timezone: {timezone: ../x}", "no name of a time zone"),
+    ("timezone: {ntpservers: ['a b']}", "no time server"),
+    ("locale: {languages: ['a/b']}", "no locale"),
+    ("locale: {keyboard: ''}", "no keymap"),
+    ("services: {enabled: [a/b]}", "no name of a unit"),
+    ("services: {enabled: [a], masked: [a.service]}", "is enabled as well"),
+    ("firewall: {ports: [80]}", "expected a string"),
+    ("firewall: {ports: ['80']}", "no port and protocol"),
+    ("firewall: {ports: ['0:tcp']}", "neither a port"),
+    ("firewall: {ports: ['90-80:tcp']}", "neither a port"),
+    ("firewall: {ports: ['80:icmp']}", "no protocol"),
+    ("firewall: {zones: [{name: 'a b'}]}", "no zone"),
+    ("sshd: {permit_root_login: maybe}", "true, false or one of"),
+    ("sshd: {password_authentication: 'yes'}", "expected true or false"),
+    ("cacerts: {pem_certs: [x]}", "no certificate in PEM"),
+    ("ignition: {embedded: {config: x}}", "neither JSON nor base64"),
+    ("ignition: {firstboot: {url: 'ftp://x'}}", "no address that Ignition fetches"),
+    ("ignition: {firstboot: {url: 'http://x', empty: true}}", "exclude each other"),
+    ("cloud_init: {user_data: x}", "cloud-init would not know"),
+    ("bootloader: {grub2: {serial: x}}", "the whole command is wanted"),
+    ("bootloader: {grub2: {serial: serial; reboot}}", "no command for a serial port"),
+    ("bootloader: {grub2: {terminal_input: [a b]}}", "no terminal"),
+    ("installer: {sudo-nopasswd: ['a b']}", "no valid name"),
     ("hostname: ''", "no valid host name"),
     ("hostname: -a", "no valid host name"),
     ("hostname: a..b", "no valid host name"),
@@ -309,7 +338,7 @@ fn the_examples_are_blueprints() {
             count += 1;
         }
     }
-    assert!(count >= 2);
+    assert!(count >= 6);
 }
 
 /// The same in the other syntaxes, and the whole error each gives.

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! qcow2/disk.qcow2: 10.0 GiB
-//! +-------------+-------------+--------+------------------------+
-//! | 1 BIOS-BOOT | 2 EFI-SYST… | 3 boot | 4 root                 |
-//! | 1.0 MiB     | 501.0 MiB   | 1.0 G… | 8.5 GiB                |
-//! +-------------+-------------+--------+------------------------+
+//! +--------------+--------------+----------------+-------------------------------+
+//! | 1 BIOS-BOOT  | 2 EFI-SYSTEM | 3 boot         | 4 root                        |
+//! | 1.0 MiB      | 501.0 MiB    | 1.0 GiB        | 8.5 GiB                       |
+//! +--------------+--------------+----------------+-------------------------------+
 //! ```
 
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ use crate::{
 /// Characters between the outer bars of the picture.
 const WIDTH: usize = 78;
 /// No partition is drawn narrower.
-const NARROWEST: usize = 9;
+const NARROWEST: usize = 14;
 
 /// Arguments of `plan`.
 #[derive(Args, Debug)]

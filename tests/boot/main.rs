@@ -8,6 +8,7 @@ mod demo;
 #[path = "../common/qemu.rs"]
 mod qemu;
 
+mod blueprint;
 mod changes;
 mod firmware;
 mod selinux;

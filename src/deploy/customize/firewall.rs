@@ -34,10 +34,10 @@ pub(super) fn apply(root: &mut Root<'_>, wanted: &Firewall) -> Result<()> {
         zone.remove(&format!("<service name=\"{service}\""));
     }
     zone.write(root)?;
-    for source in &wanted.zones {
-        let mut zone = Zone::read(root, &source.name)?;
-        for text in &source.sources {
-            zone.add(&format!("<source {}=\"{text}\"/>", source_kind(text)));
+    for wanted in &wanted.zones {
+        let mut zone = Zone::read(root, &wanted.name)?;
+        for text in &wanted.sources {
+            zone.add(&source(text));
         }
         zone.write(root)?;
     }
@@ -77,10 +77,12 @@ fn port_number(root: &Root<'_>, text: &str, protocol: &str) -> Result<String> {
     found.with_context(|| format!("/etc/services of the image has no {text}/{protocol}; give its number"))
 }
 
-/// A hardware address has six parts of two digits.
-fn source_kind(text: &str) -> &'static str {
-    let is_mac = text.split(':').count() == 6 && text.split(':').all(|part| part.len() == 2);
-    if is_mac { "mac" } else { "address" }
+/// Networks and hardware addresses alike, or a set of them.
+fn source(text: &str) -> String {
+    match text.strip_prefix("ipset:") {
+        Some(set) => format!("<source ipset=\"{set}\"/>"),
+        None => format!("<source address=\"{text}\"/>"),
+    }
 }
 
 struct Zone {

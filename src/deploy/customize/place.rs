@@ -136,6 +136,18 @@ impl<'a> Root<'a> {
         Ok(Some(walk.entered.last().map_or(self.system.deployment, |(_, node)| *node)))
     }
 
+    /// Where `path` is, links resolved as far as anything of it exists: "var/roothome".
+    pub(super) fn place(&self, path: &str) -> Result<String> {
+        let mut walk = Walk::to(path);
+        while let Some(name) = walk.left.pop() {
+            if !matches!(self.step(&mut walk, &name)?, Step::On) {
+                let rest: Vec<_> = walk.left.iter().rev().map(String::as_str).collect();
+                return Ok([&[walk.path().as_str(), &name], &rest[..]].concat().join("/"));
+            }
+        }
+        Ok(walk.path())
+    }
+
     /// The directory at `path`, made with its parents (root, 0755) if missing.
     pub(super) fn directory(&mut self, path: &str) -> Result<Directory> {
         let mut walk = Walk::to(path);
@@ -231,7 +243,7 @@ impl<'a> Root<'a> {
     pub(super) fn remove(&mut self, path: &str, name: &str) -> Result<()> {
         let directory = self.directory(path)?;
         self.tree.unlink(directory.node, name.as_bytes());
-        let empty = self.tree.children(directory.node).is_none_or(|children| children.is_empty());
+        let empty = self.tree.children(directory.node).is_none_or(std::collections::BTreeMap::is_empty);
         match path.rsplit_once('/') {
             Some((parent, own)) if empty && own.contains('.') => {
                 let parent = self.directory(parent)?;

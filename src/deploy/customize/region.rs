@@ -139,15 +139,26 @@ fn keyboard(root: &mut Root<'_>, name: &str) -> Result<()> {
         is_map,
         "the image has no keymap {name}; install it in the Containerfile (kbd, or console-setup)"
     );
+    let keymap = ("KEYMAP=", name.to_owned());
+    // Debian's vconsole.conf may be a link to its own file
+    let linked = root.link_at("/etc", "vconsole.conf")?.is_some();
     if let Some(text) = root.config(DEBIAN_KEYBOARD)? {
-        let layout = format!("XKBLAYOUT=\"{}\"", name.split('-').next().unwrap_or(name));
-        let line = |line: &str| if line.starts_with("XKBLAYOUT=") { layout.clone() } else { line.to_owned() };
-        root.write_text(DEBIAN_KEYBOARD, 0o644, text.lines().map(|text| line(text) + "\n").collect())?;
+        let layout = ("XKBLAYOUT=", format!("\"{}\"", name.split('-').next().unwrap_or(name)));
+        let text = assigned(&text, &layout);
+        let text = if linked { assigned(&text, &keymap) } else { text };
+        root.write_text(DEBIAN_KEYBOARD, 0o644, text)?;
+        if linked {
+            return Ok(());
+        }
     }
     let old = root.config("/etc/vconsole.conf")?.unwrap_or_default();
-    let kept = old.lines().filter(|line| !line.starts_with("KEYMAP=")).map(|line| format!("{line}\n"));
-    let text = std::iter::once(format!("KEYMAP={name}\n")).chain(kept).collect();
-    root.write_text("/etc/vconsole.conf", 0o644, text)
+    root.write_text("/etc/vconsole.conf", 0o644, assigned(&old, &keymap))
+}
+
+/// A file of assignments with this one, in place of others to the same name.
+fn assigned(text: &str, (name, value): &(&str, String)) -> String {
+    let kept = text.lines().filter(|line| !line.starts_with(name)).map(str::to_owned);
+    kept.chain([format!("{name}{value}")]).map(|line| line + "\n").collect()
 }
 
 fn has_keymap(root: &Root<'_>, directory: &str, name: &str, depth: usize) -> Result<bool> {

@@ -155,7 +155,7 @@ fn expand(word: &str, unit: &str) -> Result<String> {
             ('%', Some('N')) => out.push_str(stem),
             ('%', Some('i' | 'I')) => out.push_str(instance(unit)),
             ('%', Some('p' | 'P')) => {
-                out.push_str(prefix.map_or(stem, |p| p.strip_suffix(&unit[stem.len()..]).unwrap_or(p)))
+                out.push_str(prefix.map_or(stem, |p| p.strip_suffix(&unit[stem.len()..]).unwrap_or(p)));
             }
             ('%', other) => bail!("%{} in its [Install] section is not known here", other.unwrap_or(' ')),
             (c, _) => out.push(c),

@@ -92,11 +92,17 @@ impl Users<'_, '_> {
     }
 
     fn change(&mut self, user: &User, line: usize) -> Result<usize> {
+        let found = self.accounts.passwd.field(line, HOME);
+        let home = match &user.home {
+            // the same directory by another way, such as /root and /var/roothome
+            Some(home) if self.root.place(home)? == self.root.place(found)? => None,
+            home => home.clone(),
+        };
         let passwd = &mut self.accounts.passwd;
         let fixed = [
             ("uid", UID, user.uid.map(|id| id.to_string())),
             ("gid", UID + 1, user.gid.map(|id| id.to_string())),
-            ("home", HOME, user.home.clone()),
+            ("home", HOME, home),
         ];
         for (key, column, wanted) in fixed {
             let found = passwd.field(line, column);
