@@ -8,8 +8,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use diskwright::{
-    ErrorKind, blueprint,
-    cli::{self, BlueprintVerb, BuildArgs, Cli, Cloud, ConvertArgs, Format, InspectArgs, PlanArgs, PlanFormat, PublishAwsArgs, Verb, VerifyArgs},
+    ErrorKind,
+    cli::{
+        self, BlueprintVerb, BuildArgs, Cli, Cloud, ConvertArgs, Format, InspectArgs, PlanArgs, PlanFormat,
+        PublishAwsArgs, Verb, VerifyArgs,
+    },
     error, output,
     progress::{self, End, Watcher},
 };
@@ -98,7 +101,7 @@ fn blueprints(verb: &BlueprintVerb) -> Result<Shown> {
             lines.collect::<Result<String>>()?
         }
         BlueprintVerb::Convert { file, to } => diskwright::convert_blueprint(file, to.syntax())?,
-        BlueprintVerb::Schema => serde_json::to_string_pretty(&blueprint::json_schema())? + "\n",
+        BlueprintVerb::Schema => serde_json::to_string_pretty(&diskwright::blueprint::json_schema())? + "\n",
     };
     Ok(Shown(text, Value::Null))
 }

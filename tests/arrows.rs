@@ -36,7 +36,20 @@ const TABLE: &[(&str, &[&str])] = &[
             "blueprint::json_schema",
         ],
     ),
-    ("lib", &["build", "convert", "describe", "inspect", "preview", "publish", "verify", "write::BuiltOutput", "error"]),
+    (
+        "lib",
+        &[
+            "build",
+            "convert",
+            "describe",
+            "inspect",
+            "preview",
+            "publish",
+            "verify",
+            "write::BuiltOutput",
+            "error",
+        ],
+    ),
     (
         "cli",
         &[

@@ -219,7 +219,9 @@ fn discreet(line: &str, span: Span, mark: Mark, secret: bool) -> String {
         _ => value_of_password(&chars).or(secret.then_some(0)),
     };
     let Some(from) = hidden_from.filter(|&from| from < chars.len()) else { return line.to_owned() };
-    let shown = if secret && mark != Mark::Key { from } else { from.max(end) };
+    // a fault of syntax may lie in the password, whose key nobody has read
+    let hides = mark == Mark::Syntax || (secret && mark == Mark::Value);
+    let shown = if hides { from } else { from.max(end) };
     let dotted = |(at, &c): (usize, &char)| if at >= from && at < start { '.' } else { c };
     let tail = if shown < chars.len() { " ..." } else { "" };
     chars[..shown].iter().enumerate().map(dotted).chain(tail.chars()).collect()

@@ -260,7 +260,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("ignition: {firstboot: {url: 'http://x', empty: true}}", "exclude each other"),
     ("cloud_init: {user_data: x}", "cloud-init would not know"),
     ("bootloader: {grub2: {serial: x}}", "the whole command is wanted"),
-    ("bootloader: {grub2: {serial: serial; reboot}}", "no command for a serial port"),
+    ("bootloader: {grub2: {serial: serial --unit=0;reboot}}", "no command for a serial port"),
     ("bootloader: {grub2: {terminal_input: [a b]}}", "no terminal"),
     ("installer: {sudo-nopasswd: ['a b']}", "no valid name"),
     ("hostname: ''", "no valid host name"),

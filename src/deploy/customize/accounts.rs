@@ -234,7 +234,7 @@ impl Accounts {
         let other = [("wheel", "sudo"), ("sudo", "wheel")].into_iter().find(|(name, _)| *name == group);
         match other.filter(|(_, other)| self.gid(other).is_some()) {
             Some((_, other)) => format!("its group for administrators is {other}"),
-            None => "create it in the Containerfile (groupadd)".to_owned(),
+            None => "customizations.group makes it".to_owned(),
         }
     }
 
