@@ -288,7 +288,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("files: [{path: /etc/a, user: 'a b'}]", "no valid name"),
     ("files: [{path: /etc/a, user: [a]}]", "expected a name or an id"),
     ("files: [{path: /etc/a, data: 1}]", "put it in quotes"),
-    ("files: [{path: /etc/a, uri: 'file:///x'}]", "not supported yet"),
+    ("files: [{path: /etc/a, uri: 'file:///x'}]", "is not fetched"),
     ("hostname: !!str a", "tags are not supported"),
 ];
 
