@@ -500,8 +500,13 @@ fn no_bytes_make_it_panic() {
             let piece = PIECES[random(&mut state) % PIECES.len()];
             text.splice(at..end, piece.iter().copied());
         }
-        if let Err(error) = Document::read_as(syntax, &String::from_utf8_lossy(&text), "b") {
-            assert!(error.to_string().starts_with("b:"));
+        match Document::read_as(syntax, &String::from_utf8_lossy(&text), "b") {
+            Err(error) => assert!(error.to_string().starts_with("b:")),
+            Ok(document) => {
+                let json = document.write(Syntax::Json).unwrap();
+                let again = Document::read_as(Syntax::Json, &json, "b").unwrap();
+                assert_eq!(again.blueprint(), document.blueprint(), "{json}");
+            }
         }
     }
 }
