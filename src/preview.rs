@@ -123,7 +123,7 @@ pub fn preview(request: &BuildRequest, progress: &dyn Progress) -> Result<Previe
         updates_from: outline.updates_from,
         disks: disks(request, &asked, &volumes, &sizes, &ids)?,
         added: added(wanted),
-        warnings: outline.warnings.into_iter().chain(warnings(wanted)).collect(),
+        warnings: outline.warnings.into_iter().chain(warnings(wanted, request)).collect(),
     })
 }
 
@@ -200,16 +200,15 @@ fn why(volume: &Volume, is_last: bool) -> &'static str {
     }
 }
 
-fn warnings(blueprint: &Blueprint) -> Vec<String> {
+fn warnings(blueprint: &Blueprint, request: &BuildRequest) -> Vec<String> {
     let all = &blueprint.customizations;
     let can_log_in =
         |user: &&User| user.key.is_some() || user.password.as_deref().is_some_and(|text| text.len() > 2);
     let mut warnings = Vec::new();
-    if all.sshkey.is_empty() && !all.user.iter().any(|user| can_log_in(&user)) {
-        warnings.push(
-            "the blueprint gives nobody a password or a key; only accounts of the image can log in"
-                .to_owned(),
-        );
+    let has_key = request.root_ssh_authorized_keys.is_some() || !all.sshkey.is_empty();
+    if !has_key && !all.user.iter().any(|user| can_log_in(&user)) {
+        warnings
+            .push("nobody is given a password or a key; only accounts of the image can log in".to_owned());
     }
     for user in &all.user {
         if user.password.as_deref().is_some_and(|password| !User::is_hash(password)) {

@@ -83,6 +83,8 @@ pub(crate) fn deployed(image: &Tiny, blueprint: &Blueprint) -> anyhow::Result<BT
         default_kargs: true,
         target: "registry.example.com/os:1",
         blueprint,
+        skip_bound_images: false,
+        root_ssh_keys: None,
     };
     let mut found = BTreeMap::new();
     for volume in deploy(&image, merged, &wishes, &Ids::new("sha256:cc", b"", 1_700_000_000), &())? {
