@@ -74,7 +74,7 @@ fn sshd_reads_its_settings() {
     let directory = tempfile::tempdir().unwrap();
     let output = sshd(directory.path(), drop_in);
     assert!(output.status.success(), "{}", said(&output));
-    let found = said(&output);
+    let found = said(&output).to_lowercase();
     for line in [
         "passwordauthentication no",
         "kbdinteractiveauthentication no",

@@ -112,7 +112,7 @@ fn check(report: &Report) {
     );
     assert_eq!(report.section("asked"), "active\nstarted\nactive");
     assert_eq!(report.section("enabled"), "enabled\nenabled\ndisabled\nmasked\nmasked");
-    let sshd = report.section("sshd");
+    let sshd = report.section("sshd").to_lowercase();
     assert!(sshd.contains("permitrootlogin no") && sshd.contains("clientaliveinterval 77"), "{sshd}");
     assert!(report.section("expires").contains("2037"), "{}", report.section("expires"));
     assert_eq!(report.section("checks"), "good\ngood");

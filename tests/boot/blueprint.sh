@@ -17,6 +17,6 @@ section enabled
 for unit in asked.service getty@tty3.service fstrim.timer apt-daily.timer systemd-networkd-wait-online.service; do
     systemctl is-enabled "$unit"
 done
-section sshd; sshd -T | grep -E '^(permitrootlogin|clientaliveinterval)'
+section sshd; sshd -T | grep -iE '^(permitrootlogin|clientaliveinterval)'
 section expires; chage -l keyed | grep 'Account expires' | tr -s '\t ' ' '
 section checks; pwck -rq && echo good; grpck -r && echo good
