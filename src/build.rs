@@ -19,7 +19,7 @@ use diskwright_formats::{
 use serde::Serialize;
 
 use crate::{
-    blueprint::Blueprint,
+    blueprint::{Document, Syntax},
     deploy::{
         self, Content, Volume, Wishes,
         arch::Arch,
@@ -142,19 +142,18 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
 }
 
 /// A request whose names are known to mean something.
-struct Asked {
-    reference: Reference,
-    writers: Vec<&'static dyn FormatWriter>,
-    blueprint: Blueprint,
-    blueprint_text: String,
+pub(crate) struct Asked {
+    pub(crate) reference: Reference,
+    pub(crate) writers: Vec<&'static dyn FormatWriter>,
+    pub(crate) blueprint: Document,
     root_ssh_keys: Option<String>,
-    size: DiskSize,
+    pub(crate) size: DiskSize,
     push: Option<push::Destination>,
 }
 
 impl Asked {
     /// Everything that can be refused before a byte is fetched.
-    fn check(request: &BuildRequest) -> Result<Self> {
+    pub(crate) fn check(request: &BuildRequest) -> Result<Self> {
         let reference = parse_reference(&request.reference)?;
         let writers = write::writers(&request.types)?;
         check_publication(request, &writers)?;
@@ -166,11 +165,14 @@ impl Asked {
         if let Some(name) = &request.source.target_arch {
             source::architecture(name).context("--target-arch").context(ErrorKind::Usage)?;
         }
-        let (blueprint, blueprint_text) = match &request.blueprint {
+        let blueprint = match &request.blueprint {
             Some(path) => read_blueprint(path)?,
-            None => (Blueprint::default(), String::new()),
+            None => Document::default(),
         };
         let root_ssh_keys = request.root_ssh_authorized_keys.as_deref().map(read_keys).transpose()?;
+        for writer in &writers {
+            blueprint.check_output(writer.spec()).context(ErrorKind::Input)?;
+        }
         let size = match request.size {
             None => DiskSize::Default,
             Some(SizeWish::Absolute(bytes)) => DiskSize::Absolute(bytes),
@@ -179,7 +181,7 @@ impl Asked {
         };
         request.choices.check(&writers)?;
         let push = request.choices.push.as_deref().map(push::Destination::parse).transpose()?;
-        let asked = Self { reference, writers, blueprint, blueprint_text, root_ssh_keys, size, push };
+        let asked = Self { reference, writers, blueprint, root_ssh_keys, size, push };
         // Which architecture it will be does not change whether the paths are good.
         asked.places(request, source::host_architecture())?;
         Ok(asked)
@@ -189,6 +191,12 @@ impl Asked {
     fn places(&self, request: &BuildRequest, arch: &str) -> Result<Vec<Place>> {
         let subject = Subject { name: self.reference.short_name(), arch: arch.to_owned() };
         write::places(&self.writers, &request.choices.naming, &subject)
+    }
+
+    /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
+    pub(crate) fn size_multiple(&self, path: &str) -> u64 {
+        let specs = self.writers.iter().map(|writer| writer.spec());
+        specs.filter(|spec| spec.path == path).map(|spec| spec.size_multiple).max().unwrap_or(1)
     }
 }
 
@@ -206,7 +214,7 @@ pub(crate) fn parse_reference(text: &str) -> Result<Reference> {
     text.parse().map_err(|error: Hinted| with_hint(error.into())).context(ErrorKind::Usage)
 }
 
-fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
+fn read_blueprint(path: &Path) -> Result<Document> {
     let name = path.display().to_string();
     let text = if name == "-" {
         read_text(std::io::stdin())
@@ -214,8 +222,7 @@ fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
         File::open(path).map_err(Into::into).and_then(read_text)
     };
     let text = text.with_context(|| format!("reading blueprint {name}")).context(ErrorKind::Input)?;
-    let blueprint = Blueprint::from_yaml(&text, &name).context(ErrorKind::Input)?;
-    Ok((blueprint, text))
+    Document::read(&text, &name).context(ErrorKind::Input)
 }
 
 /// Keys for root's logins: text, with a key in it at least.
@@ -231,6 +238,26 @@ fn read_keys(path: &Path) -> Result<String> {
     read().with_context(|| format!("--root-ssh-authorized-keys {}", path.display())).context(ErrorKind::Input)
 }
 
+/// Checks a blueprint without an image, and that each of the types honours all of it.
+///
+/// # Errors
+/// What is wrong with it, as [`build`] would say.
+pub fn check_blueprint(path: &Path, types: &[String]) -> Result<()> {
+    let document = read_blueprint(path)?;
+    let writers = if types.is_empty() { Vec::new() } else { write::writers(types)? };
+    let checks = writers.iter().map(|writer| document.check_output(writer.spec()));
+    checks.collect::<Result<(), _>>().context(ErrorKind::Input)
+}
+
+/// A blueprint in another syntax.
+///
+/// # Errors
+/// What is wrong with it, as [`build`] would say.
+pub fn convert_blueprint(path: &Path, to: Syntax) -> Result<String> {
+    let document = read_blueprint(path)?;
+    document.write(to).map_err(|why| anyhow!("writing {to:?}: {why}")).context(ErrorKind::Input)
+}
+
 fn read_text(source: impl Read) -> Result<String> {
     let mut text = String::new();
     source.take(BLUEPRINT_MAX + 1).read_to_string(&mut text)?;
@@ -239,7 +266,7 @@ fn read_text(source: impl Read) -> Result<String> {
 }
 
 /// Whether disks can be made for the architecture.
-fn boots(architecture: &str) -> Result<()> {
+pub(crate) fn boots(architecture: &str) -> Result<()> {
     Arch::from_oci(architecture).map(drop)
 }
 
@@ -271,10 +298,10 @@ pub(crate) fn image_config(image: &OciImage) -> Result<ImageConfig> {
     )
 }
 
-fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
+pub(crate) fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
     let created = || image_config(image).ok().and_then(|config| config.created());
     let time = request.source_date_epoch.or_else(created).unwrap_or(0);
-    Ids::new(&image.manifest_digest, asked.blueprint_text.as_bytes(), time)
+    Ids::new(&image.manifest_digest, asked.blueprint.text().as_bytes(), time)
 }
 
 /// The disk to AWS, if that is wished for. The files stay, whatever comes of it.
@@ -295,7 +322,26 @@ fn publish(
     aws::publish(disk, &wish, progress).with_context(hint).context("publishing to AWS").map(Some)
 }
 
-fn deploy_volumes(
+/// What is asked of the deployment.
+pub(crate) fn wishes<'a>(
+    request: &'a BuildRequest,
+    asked: &'a Asked,
+    config: &ImageConfig,
+    reference: &'a str,
+) -> Result<Wishes<'a>> {
+    Ok(Wishes {
+        arch: Arch::from_oci(config.architecture()).context(ErrorKind::Input)?,
+        rootfs: request.rootfs.as_deref(),
+        kargs: &request.kargs,
+        default_kargs: !request.no_default_kernel_args,
+        target: request.target_imgref.as_deref().unwrap_or(reference),
+        blueprint: asked.blueprint.blueprint(),
+        skip_bound_images: request.skip_bound_images,
+        root_ssh_keys: asked.root_ssh_keys.as_deref(),
+    })
+}
+
+pub(crate) fn deploy_volumes(
     request: &BuildRequest,
     asked: &Asked,
     image: &OciImage,
@@ -306,17 +352,13 @@ fn deploy_volumes(
     progress.begin("deploying", Some(image.layers.iter().map(|layer| layer.tar_len).sum()));
     let config = image_config(image)?;
     let reference = asked.reference.to_string();
-    let wishes = Wishes {
-        arch: Arch::from_oci(config.architecture()).context(ErrorKind::Input)?,
-        rootfs: request.rootfs.as_deref(),
-        kargs: &request.kargs,
-        default_kargs: !request.no_default_kernel_args,
-        target: request.target_imgref.as_deref().unwrap_or(&reference),
-        blueprint: &asked.blueprint,
-        skip_bound_images: request.skip_bound_images,
-        root_ssh_keys: asked.root_ssh_keys.as_deref(),
-    };
+    let wishes = wishes(request, asked, &config, &reference)?;
     deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
+}
+
+/// Where partitions lie on a disk whose size is a multiple of `multiple`.
+pub(crate) fn layout(wishes: &[Wish], asked: &Asked, multiple: u64, ids: &Ids) -> Result<Layout> {
+    plan::plan(wishes, asked.size, multiple, SECTOR_SIZE, ids.uuid("disk")).context(ErrorKind::Usage)
 }
 
 /// The disk of each file: one for each size that the formats ask for.
@@ -329,9 +371,7 @@ fn lay_out_all(
     let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
     let mut disks: Vec<(Place, Arc<Sparse>)> = Vec::new();
     for place in places {
-        let multiple = place.size_multiple();
-        let layout = plan::plan(&wishes, asked.size, multiple, SECTOR_SIZE, ids.uuid("disk"));
-        let layout = layout.context(ErrorKind::Usage)?;
+        let layout = layout(&wishes, asked, place.size_multiple(), ids)?;
         let made = disks.iter().find(|(_, disk)| disk.len() == layout.size);
         let disk = match made {
             Some((_, disk)) => disk.clone(),
@@ -362,7 +402,7 @@ fn lay_out(volumes: &[Volume], layout: &Layout, ids: &Ids) -> Result<Sparse> {
     Ok(assemble_with_boot_code(layout, &placed, boot_code.as_ref())?)
 }
 
-fn wish(volume: &Volume, ids: &Ids) -> Result<Wish> {
+pub(crate) fn wish(volume: &Volume, ids: &Ids) -> Result<Wish> {
     let mut size = volume.size;
     if let Some(content) = &volume.content {
         let needed = filesystem(content)?.min_size(&content.tree, &identity(volume, content, ids, 0));
@@ -414,7 +454,7 @@ fn origin(asked: &Asked, image: &OciImage, options: &Options, disks: &[(Place, A
         size: layer.size,
         opened: layer.opened,
     };
-    let text = asked.blueprint_text.as_bytes();
+    let text = asked.blueprint.text().as_bytes();
     Origin {
         tool: Tool::current(),
         source: record::Source::Image(record::Image {

@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context, Result};
 use diskwright::{
     ErrorKind,
-    cli::{self, BuildArgs, Cli, Cloud, ConvertArgs, Format, InspectArgs, PublishAwsArgs, Verb, VerifyArgs},
+    cli::{
+        self, BlueprintVerb, BuildArgs, Cli, Cloud, ConvertArgs, Format, InspectArgs, PlanArgs, PlanFormat,
+        PublishAwsArgs, Verb, VerifyArgs,
+    },
     error, output,
     progress::{self, End, Watcher},
 };
@@ -45,6 +48,11 @@ fn run(cli: &Cli, watcher: &Arc<dyn Watcher>) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     let Shown(text, result) = match &cli.verb {
         Verb::Build(arguments) => build(arguments, &**watcher)?,
+        Verb::Plan(arguments) => plan(arguments, &**watcher)?,
+        Verb::Blueprint(verb) => blueprints(verb)?,
+        Verb::Describe(arguments) => {
+            show(&diskwright::describe(&arguments.type_name)?, arguments.format, cli::description)?
+        }
         Verb::Convert(arguments) => convert(arguments, &**watcher)?,
         Verb::Inspect(arguments) => inspect(arguments, &**watcher)?,
         Verb::Verify(arguments) => {
@@ -75,6 +83,28 @@ fn build(arguments: &BuildArgs, watcher: &dyn Watcher) -> Result<Shown> {
     show(&report, arguments.out.format, |report| {
         cli::paths(&report.outputs) + &report.aws.as_ref().map(cli::published).unwrap_or_default()
     })
+}
+
+fn plan(arguments: &PlanArgs, watcher: &dyn Watcher) -> Result<Shown> {
+    let found = diskwright::preview(&arguments.request(), watcher)?;
+    match arguments.format {
+        PlanFormat::Text => show(&found, Format::Text, cli::plan),
+        PlanFormat::Json => show(&found, Format::Json, cli::plan),
+        PlanFormat::Yaml => Ok(Shown(diskwright::as_yaml(&found)?, serde_json::to_value(&found)?)),
+    }
+}
+
+fn blueprints(verb: &BlueprintVerb) -> Result<Shown> {
+    let text = match verb {
+        BlueprintVerb::Check { files, types } => {
+            let check = |file| diskwright::check_blueprint(file, types);
+            let lines = files.iter().map(|file| check(file).map(|()| format!("{}: good\n", file.display())));
+            lines.collect::<Result<String>>()?
+        }
+        BlueprintVerb::Convert { file, to } => diskwright::convert_blueprint(file, to.syntax())?,
+        BlueprintVerb::Schema => serde_json::to_string_pretty(&diskwright::blueprint::json_schema())? + "\n",
+    };
+    Ok(Shown(text, Value::Null))
 }
 
 fn convert(arguments: &ConvertArgs, watcher: &dyn Watcher) -> Result<Shown> {

@@ -3,7 +3,11 @@
 //! `build` is the verb when none is named ([`parse_from`] puts it in), and its flags have the names
 //! that bootc-image-builder gives them. Names of formats and filesystems come from the registries.
 
+mod blueprint;
+mod compat;
+mod dead;
 mod output;
+mod plan;
 mod publish;
 mod text;
 mod values;
@@ -20,9 +24,13 @@ use crate::{
     progress::{Level, Style},
     source::{CacheChoice, Options},
     verify::VerifyRequest,
+    write,
 };
 
+pub use blueprint::{BlueprintVerb, DescribeArgs, SyntaxName, description};
+pub use dead::DeadArgs;
 pub use output::{MachineArgs, OutArgs};
+pub use plan::{PlanArgs, PlanFormat, plan};
 pub use publish::{AwsArgs, Cloud, PublishAwsArgs};
 pub use text::{Version, inspection, paths, permissions, policy, published, size, verification};
 
@@ -52,6 +60,13 @@ pub struct Cli {
 pub enum Verb {
     /// Make disks of an image (the verb when none is named)
     Build(Box<BuildArgs>),
+    /// Show what `build` would write, without writing it
+    Plan(Box<PlanArgs>),
+    /// Check, convert or describe blueprints
+    #[command(subcommand)]
+    Blueprint(BlueprintVerb),
+    /// Show what a disk format is, and which fields of a blueprint it takes
+    Describe(DescribeArgs),
     /// Write a disk that exists, raw or qcow2, in other formats
     Convert(Box<ConvertArgs>),
     /// Show what an image holds, as far as a disk is concerned
@@ -320,66 +335,44 @@ pub struct SystemArgs {
     pub source_date_epoch: Option<i64>,
 }
 
-/// Flags of bootc-image-builder that mean nothing here: accepted, so that old command lines run.
-#[derive(Args, Debug)]
-pub struct DeadArgs {
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          value_parser = BoolishValueParser::new())]
-    local: Option<bool>,
-    #[arg(long, hide = true)]
-    store: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    rpmmd: Option<PathBuf>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          value_parser = BoolishValueParser::new())]
-    use_librepo: Option<bool>,
-    #[arg(long, hide = true)]
-    build_container: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          value_parser = BoolishValueParser::new())]
-    in_vm: Option<bool>,
-}
-
-impl DeadArgs {
-    /// One line for each that was given.
-    #[must_use]
-    pub fn notices(&self) -> Vec<String> {
-        let given = [
-            (self.local.is_some(), "--local", "images come from where the reference says"),
-            (self.store.is_some(), "--store", "there is no osbuild store; --cache names the layer cache"),
-            (self.rpmmd.is_some(), "--rpmmd", "no package metadata is used"),
-            (self.use_librepo.is_some(), "--use-librepo", "no packages are downloaded"),
-            (self.build_container.is_some(), "--build-container", "no tools of a container are run"),
-            (self.in_vm.is_some(), "--in-vm", "nothing needs a virtual machine"),
-        ];
-        let lines = given.into_iter().filter(|(given, ..)| *given);
-        lines.map(|(_, flag, why)| format!("{flag} has no effect: {why}")).collect()
-    }
-}
-
 impl BuildArgs {
     /// What is asked of the library.
     #[must_use]
     pub fn request(&self) -> BuildRequest {
-        let (image, out, system) = (&self.image, &self.out, &self.system);
+        let out = &self.out;
+        let types = if out.types.is_empty() { vec![DEFAULT_TYPE.to_owned()] } else { out.types.clone() };
         BuildRequest {
-            reference: image.reference.clone(),
-            types: if out.types.is_empty() { vec![DEFAULT_TYPE.to_owned()] } else { out.types.clone() },
-            rootfs: system.rootfs.clone(),
-            source: image.options(),
             output: out.output.clone(),
             chown: out.chown,
-            blueprint: system.blueprint.clone(),
-            kargs: system.kargs.clone(),
-            no_default_kernel_args: system.no_default_kernel_args,
-            target_imgref: system.target_imgref.clone(),
-            skip_bound_images: system.skip_bound_images,
-            root_ssh_authorized_keys: system.root_ssh_authorized_keys.clone(),
-            size: system.size,
             compression: out.compress,
             choices: out.choices(),
-            source_date_epoch: system.source_date_epoch,
             aws: self.aws.wish(),
+            ..self.system.request(&self.image, types)
+        }
+    }
+}
+
+impl SystemArgs {
+    /// What is asked of a build that writes where it stands.
+    fn request(&self, image: &ImageArgs, types: Vec<String>) -> BuildRequest {
+        BuildRequest {
+            reference: image.reference.clone(),
+            types,
+            rootfs: self.rootfs.clone(),
+            source: image.options(),
+            output: PathBuf::from("."),
+            chown: None,
+            blueprint: self.blueprint.clone(),
+            kargs: self.kargs.clone(),
+            no_default_kernel_args: self.no_default_kernel_args,
+            target_imgref: self.target_imgref.clone(),
+            skip_bound_images: self.skip_bound_images,
+            root_ssh_authorized_keys: self.root_ssh_authorized_keys.clone(),
+            size: self.size,
+            compression: diskwright_formats::writer::Compression::default(),
+            choices: write::Choices::default(),
+            source_date_epoch: self.source_date_epoch,
+            aws: None,
         }
     }
 }
@@ -389,7 +382,10 @@ impl BuildArgs {
 /// # Errors
 /// clap's, which also carries the texts of `--help` and `--version`.
 pub fn parse_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(with_verb(arguments.into_iter().collect()))
+    let exists = |path: &str| std::path::Path::new(path).exists();
+    let arguments = compat::translated(arguments.into_iter().collect(), exists)
+        .map_err(|message| Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message))?;
+    Cli::try_parse_from(with_verb(arguments))
 }
 
 /// The completion script of a shell.

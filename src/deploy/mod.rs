@@ -23,7 +23,7 @@ use uuid::{Uuid, uuid};
 
 use crate::{blueprint::Blueprint, error::Hint, ids::Ids, merge::Merged, progress::Progress};
 use arch::Arch;
-use bootloader::{Bootloader, Facts, bios::core_image::CoreImage};
+use bootloader::{Bootloader, Console, Facts, bios::core_image::CoreImage};
 use image::ImageConfig;
 use install_config::InstallConfig;
 use kargs::KernelArguments;
@@ -155,7 +155,10 @@ pub fn deploy(
         entry: &entry,
         time: ids.time(),
         skip_boot_uuid: system.install.bootupd.skip_boot_uuid.unwrap_or(false),
+        console: Console::of(&wishes.blueprint.customizations.bootloader.grub2),
     };
+    let ignition = &wishes.blueprint.customizations.ignition;
+    customize::first_boot::fill_boot(&mut tree, boot, ignition, ids.time());
     let core_image = system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
     let esp = system.bootloader.esp(&mut tree, image_root, &facts);
     let esp = esp.map(|esp| tree.extract(esp));
@@ -173,6 +176,37 @@ pub fn deploy(
         volumes.insert(0, bios_boot(core_image, ids));
     }
     Ok(volumes)
+}
+
+/// What a deployment will be, found out without making it.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    /// What the image calls its system.
+    pub system: String,
+    /// The kernel's command line without `ostree=`.
+    pub kernel_arguments: String,
+    /// Sentences on the bootloader.
+    pub bootloader: Vec<String>,
+    /// Where machines look for updates.
+    pub updates_from: String,
+    /// What a user may want to know before.
+    pub warnings: Vec<String>,
+}
+
+/// Looks at the image as [`deploy`] does, and changes nothing.
+///
+/// # Errors
+/// Those of an image that cannot be deployed, as far as they show at once.
+pub fn outline(image: &ImageConfig, tree: &Tree, wishes: &Wishes<'_>, ids: &Ids) -> Result<Outline> {
+    let system = System::examine(image, tree, wishes)?;
+    let bootloader = std::iter::once(system.bootloader.describe()).chain(system.bootloader.describe_bios());
+    Ok(Outline {
+        system: system.os.title().to_owned(),
+        kernel_arguments: system.kernel_arguments(tree, wishes, &Uuids::new(ids))?,
+        bootloader: bootloader.collect(),
+        updates_from: system.target.image_reference().clone(),
+        warnings: system.update_warning().into_iter().collect(),
+    })
 }
 
 /// UUIDs of the filesystems.
@@ -250,12 +284,17 @@ impl System {
         if let Some(text) = self.bootloader.describe_bios() {
             progress.note(&format!("bootloader: {text}"));
         }
-        if !self.target.is_registry() {
-            let target = self.target.image_reference();
-            progress.note(&format!(
-                "machines will look for updates at {target}; --target-imgref names a registry instead"
-            ));
+        if let Some(text) = self.update_warning() {
+            progress.note(&text);
         }
+    }
+
+    /// Where updates come from, if machines will hardly find it.
+    fn update_warning(&self) -> Option<String> {
+        let target = self.target.image_reference();
+        let text =
+            format!("machines will look for updates at {target}; --target-imgref names a registry instead");
+        (!self.target.is_registry()).then_some(text)
     }
 
     fn repository(&self) -> RepoConfig {
@@ -315,9 +354,11 @@ impl System {
         }
         let asked: Vec<String> =
             wishes.blueprint.kernel_arguments().into_iter().chain(wishes.kargs.to_vec()).collect();
+        let rootfs = Rootfs { tree, root: tree.root() };
+        let ignition = &wishes.blueprint.customizations.ignition;
+        all.extend(customize::first_boot::ignition_arguments(&rootfs, ignition)?);
         all.extend(asked.iter().cloned());
         all.extend(self.install.kargs.clone().unwrap_or_default());
-        let rootfs = Rootfs { tree, root: tree.root() };
         all.extend(install_config::kargs_d(&rootfs, wishes.arch.rust())?);
         for what in self.install.karg_deletes.iter().flatten() {
             all.delete(what);

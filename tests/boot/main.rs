@@ -9,6 +9,7 @@ mod demo;
 mod qemu;
 
 mod aarch64;
+mod blueprint;
 mod changes;
 mod fedora;
 mod firmware;

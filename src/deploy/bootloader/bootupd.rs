@@ -88,6 +88,9 @@ pub(super) fn fill_boot(
     if !facts.skip_boot_uuid {
         put(grub2, "bootuuid.cfg", 0o600, boot_uuid(facts));
     }
+    if let Some(console) = &facts.console {
+        put(grub2, "console.cfg", 0o600, console.text().to_owned());
+    }
     put(boot, "bootupd-state.json", 0o644, state);
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 pub mod bios;
 mod bootupd;
+mod console;
 mod efi;
 mod grub_cfg;
 
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 use super::{arch::Arch, ostree::BootEntry, rootfs::Rootfs, system::OsRelease};
 use bios::{Bios, core_image::CoreImage};
+pub use console::Console;
 use efi::EspFile;
 pub use efi::{Place, places};
 
@@ -72,6 +74,8 @@ pub struct Facts<'a> {
     pub time: Time,
     /// GRUB finds /boot by label.
     pub skip_boot_uuid: bool,
+    /// GRUB's console, where the user asks for one.
+    pub console: Option<Console>,
 }
 
 impl Bootloader {

@@ -193,6 +193,7 @@ mod tests {
             entry: &entry,
             time: Time::default(),
             skip_boot_uuid: false,
+            console: None,
         };
         let tree = image(PLACES[0], &NEEDED);
         let rootfs = Rootfs { tree: &tree, root: tree.root() };

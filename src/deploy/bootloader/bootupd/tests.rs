@@ -78,6 +78,7 @@ fn lay(files: &[&[(&str, &str)]], arch: Arch, skip_boot_uuid: bool) -> Result<La
         entry: &entry,
         time: Time::default(),
         skip_boot_uuid,
+        console: None,
     };
     let boot = tree.add_directory(Meta::root(0o755));
     bootloader.fill_boot(&mut tree, root, boot, &facts)?;
