@@ -122,8 +122,6 @@ fn digest(text: &str) -> Result<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test")]
-
     use super::*;
 
     fn checked(bytes: &[u8], chunk: usize) -> Checked {

@@ -149,8 +149,6 @@ fn listed<'a>(disks: impl IntoIterator<Item = &'a Candidate>) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test")]
-
     use super::*;
 
     fn candidate(name: &str, gib: u64, contents: Contents) -> Candidate {

@@ -77,8 +77,6 @@ impl fmt::Display for Contents {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test")]
-
     use super::*;
 
     fn contents(at: u64, bytes: &[u8]) -> Contents {

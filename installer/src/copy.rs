@@ -109,8 +109,6 @@ pub(crate) fn zero(target: &File, mut at: u64, len: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test")]
-
     use std::os::unix::fs::FileExt as _;
 
     use diskwright_formats::data::Data;

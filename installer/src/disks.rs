@@ -98,8 +98,6 @@ fn names(name: &str, dev: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test")]
-
     use super::*;
 
     fn machine() -> tempfile::TempDir {

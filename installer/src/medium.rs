@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    path::PathBuf,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -64,9 +63,4 @@ impl Medium {
         let bytes = bytes.with_context(|| format!("reading /{path} of the medium"))?;
         String::from_utf8(bytes).with_context(|| format!("/{path} of the medium"))
     }
-}
-
-/// Path of the device.
-pub(crate) fn path(machine: &Machine, name: &str) -> PathBuf {
-    machine.dev.join(name)
 }

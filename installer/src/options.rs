@@ -215,8 +215,6 @@ fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Result<T> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test")]
-
     use super::*;
 
     #[test]

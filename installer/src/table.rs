@@ -78,8 +78,6 @@ fn grow(layout: &mut Layout, index: usize) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test")]
-
     use diskwright_formats::disk::{Partition, assemble_with_boot_code};
     use uuid::uuid;
 

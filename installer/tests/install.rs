@@ -128,11 +128,13 @@ fn an_unattended_installation_fills_the_disk_and_moves_the_backup_table() {
     let report = judge("gdisk", "sgdisk", &["-v", text(&target)]);
     let report = String::from_utf8(report.stdout).unwrap();
     assert!(report.contains("No problems found"), "{report}");
-    File::options().write(true).open(&target).unwrap().write_all_at(&[0; 8], 100 * MIB - 512).unwrap();
+    let backup = 100 * MIB - 512 + 24;
+    File::options().write(true).open(&target).unwrap().write_all_at(&[0xff; 8], backup).unwrap();
     let report = run("gdisk", "sgdisk", &["-v", text(&target)]);
+    let report = String::from_utf8_lossy(&[report.stdout, report.stderr].concat()).into_owned();
     assert!(
-        !String::from_utf8_lossy(&report.stdout).contains("No problems found"),
-        "sgdisk passes a broken backup"
+        report.contains("Invalid") || report.contains("invalid"),
+        "sgdisk passes a broken backup: {report}"
     );
 }
 
