@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use diskwright_formats::{reader::qcow2, sparse::Sparse};
+use diskwright_formats::{data::ReadAt, reader::qcow2, sparse::Sparse};
 use serde::Deserialize;
 
 use crate::{checked::Checked, medium::Medium};
@@ -77,8 +77,8 @@ impl Payload {
         ensure!(file.len() == said, "/{path} of the medium has {} bytes, not {said}", file.len());
         let file = Arc::new(Checked::new(file, description.chunk_size, &description.chunks)?);
         let len = description.file_size;
-        let disk =
-            qcow2::read(Arc::clone(&file) as _, len).with_context(|| format!("/{path} of the medium"))?;
+        let disk = qcow2::read(&(Arc::clone(&file) as Arc<dyn ReadAt>), len)
+            .with_context(|| format!("/{path} of the medium"))?;
         ensure!(
             disk.len() == description.disk.size,
             "the payload's disk has {} bytes, not {}",

@@ -49,7 +49,7 @@ impl Machine {
         file.set_len(SIZE).unwrap();
         let table = ["-n", "1:2048:+8M", "-c", "1:boot", "-n", "2:0:0", "-c", "2:root"];
         judge("gdisk", "sgdisk", &[&table[..], &[text(&raw)]].concat());
-        let noise: Vec<u8> = (0..4 * MIB).map(|i| (i * i >> 7) as u8).collect();
+        let noise: Vec<u8> = (0..4 * MIB).map(|i| ((i * i) >> 7) as u8).collect();
         file.write_all_at(&noise, 20 * MIB + 77).unwrap();
         let packed = self.path("iso/diskwright/disk.qcow2");
         let convert =

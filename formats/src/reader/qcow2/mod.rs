@@ -47,18 +47,18 @@ const SECTOR: u64 = 512;
 /// As [`super::open`].
 pub fn open(mut file: File) -> Result<Sparse> {
     let len = file.seek(SeekFrom::End(0)).map_err(Error::io("measuring the qcow2 file"))?;
-    read(Arc::new(file), len)
+    read(&(Arc::new(file) as Arc<dyn ReadAt>), len)
 }
 
 /// The disk in a qcow2 file of `len` bytes, wherever they are.
 ///
 /// # Errors
 /// As [`super::open`].
-pub fn read(file: Arc<dyn ReadAt>, len: u64) -> Result<Sparse> {
-    let disk = Disk::read(&*file, len)?;
+pub fn read(file: &Arc<dyn ReadAt>, len: u64) -> Result<Sparse> {
+    let disk = Disk::read(&**file, len)?;
     let mut sparse = Sparse::new(round_up(disk.size, SECTOR));
-    let mut runs = Runs { disk: &disk, file: &file, sparse: &mut sparse, run: Run::None };
-    disk.each_cluster(&*file, |cluster, entry| runs.add(cluster, entry))?;
+    let mut runs = Runs { disk: &disk, file, sparse: &mut sparse, run: Run::None };
+    disk.each_cluster(&**file, |cluster, entry| runs.add(cluster, entry))?;
     runs.flush()?;
     Ok(sparse)
 }
