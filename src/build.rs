@@ -14,7 +14,8 @@ use diskwright_formats::{
     disk::{Layout, assemble_with_boot_code},
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
-    writer::{Compression, FormatWriter, Options},
+    units::GIB,
+    writer::{Compression, FormatWriter, Medium, Options, Spec},
 };
 use serde::Serialize;
 
@@ -24,11 +25,15 @@ use crate::{
         self, Content, Volume, Wishes,
         arch::Arch,
         image::{ImageConfig, LayerId},
+        medium::Medium as BootMedium,
     },
     error::{ErrorKind, Hint},
     ids::Ids,
+    installer,
     merge::{self, Merged},
+    optical,
     output::OutputSet,
+    payload,
     plan::{self, DiskSize, Wish},
     progress::Progress,
     source::{self, Hinted, Kind, OciImage, Reference},
@@ -39,6 +44,8 @@ use crate::{
 const BLUEPRINT_MAX: u64 = 16 << 20;
 /// Bytes per sector of the disk.
 const SECTOR_SIZE: u32 = 512;
+/// Free bytes of the root volume on a medium that installs: it boots even if nothing grows it.
+const PAYLOAD_FREE: u64 = GIB;
 
 /// Everything a user can ask of one build. Plain values: nothing in here has been checked
 /// against the image, and names (types, filesystems) not against the registries.
@@ -64,6 +71,8 @@ pub struct BuildRequest {
     pub no_default_kernel_args: bool,
     /// The reference that the installed system updates from; `None` means `reference`.
     pub target_imgref: Option<String>,
+    /// The program that an installer medium starts; `None` means the one beside this program.
+    pub installer: Option<PathBuf>,
     /// Size of the disk; `None` leaves it to the blueprint and then to the default.
     pub size: Option<SizeWish>,
     /// How clusters are compressed, in formats that can.
@@ -101,11 +110,23 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
     let (image, merged) = fetch_and_merge(&asked.reference, &request.source, progress)?;
     let ids = ids(request, &asked, &image);
+    let spec = asked.spec_of(Medium::Optical);
+    let medium = spec.map(|_| boot_medium(request, &asked, &image, &merged, &ids, progress)).transpose()?;
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
-    let disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
-    drop(volumes);
+    let mut disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
     let options = options(request, &image, &ids)?;
+    if let (Some(spec), Some(mut medium)) = (spec, medium) {
+        let disk =
+            lay_out(&volumes, &plan_of(&volumes, asked.payload_size(), spec.size_multiple, &ids)?, &ids)?;
+        let facts = facts(request, &asked, &image, &medium.name, &volumes, disk.len())?;
+        let spool = source::spool_file(request.source.spool_dir.as_deref())?;
+        let payload = payload::make(&disk, &options, &facts, spool, progress)?;
+        medium.add(payload::FILE, payload.file);
+        medium.add(payload::DESCRIPTION, Sparse::from_bytes(payload.description.into_bytes()));
+        disks.insert(spec.path, Arc::new(optical::lay_out(medium, &ids)?));
+    }
+    drop(volumes);
     let written = write::write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
     outputs.commit()?;
     Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written })
@@ -144,6 +165,24 @@ impl Asked {
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
         Ok(Self { reference, writers, blueprint, blueprint_text, size })
+    }
+
+    /// The first format for such a medium.
+    fn spec_of(&self, medium: Medium) -> Option<&'static Spec> {
+        self.writers.iter().map(|writer| writer.spec()).find(|spec| spec.medium == medium)
+    }
+
+    /// The reference that the system updates from.
+    fn target(&self, request: &BuildRequest) -> String {
+        request.target_imgref.clone().unwrap_or_else(|| self.reference.to_string())
+    }
+
+    /// Size of a disk that grows where it is installed.
+    const fn payload_size(&self) -> DiskSize {
+        match self.size {
+            DiskSize::Default => DiskSize::PlusFree(PAYLOAD_FREE),
+            other => other,
+        }
     }
 
     /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
@@ -238,27 +277,80 @@ fn deploy_volumes(
 ) -> Result<Vec<Volume>> {
     progress.begin("deploying", Some(image.layers.iter().map(|layer| layer.tar_len).sum()));
     let config = image_config(image)?;
-    let reference = asked.reference.to_string();
-    let wishes = Wishes {
+    let target = asked.target(request);
+    let wishes = wishes(request, asked, &config, &target)?;
+    deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
+}
+
+/// What the medium of an installer holds, but for the payload.
+fn boot_medium(
+    request: &BuildRequest,
+    asked: &Asked,
+    image: &OciImage,
+    merged: &Merged,
+    ids: &Ids,
+    progress: &dyn Progress,
+) -> Result<BootMedium> {
+    let config = image_config(image)?;
+    let target = asked.target(request);
+    let wishes = wishes(request, asked, &config, &target)?;
+    let program = installer::read(request.installer.as_deref(), wishes.arch)?;
+    let medium = deploy::medium::medium(&config, &merged.tree, &wishes, ids, &program, progress);
+    medium.context("making the installer medium").context(ErrorKind::Input)
+}
+
+fn wishes<'a>(
+    request: &'a BuildRequest,
+    asked: &'a Asked,
+    config: &ImageConfig,
+    target: &'a str,
+) -> Result<Wishes<'a>> {
+    Ok(Wishes {
         arch: Arch::from_oci(config.architecture()).context(ErrorKind::Input)?,
         rootfs: request.rootfs.as_deref(),
         kargs: &request.kargs,
         default_kargs: !request.no_default_kernel_args,
-        target: request.target_imgref.as_deref().unwrap_or(&reference),
+        target,
         blueprint: &asked.blueprint,
-    };
-    deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
+    })
+}
+
+/// What an installer is told of its payload.
+fn facts(
+    request: &BuildRequest,
+    asked: &Asked,
+    image: &OciImage,
+    name: &str,
+    volumes: &[Volume],
+    size: u64,
+) -> Result<payload::Facts> {
+    let root = volumes.last().and_then(|volume| volume.content.as_ref()).context("a disk without a root")?;
+    Ok(payload::Facts {
+        name: name.to_owned(),
+        architecture: image_config(image)?.architecture().to_owned(),
+        image: payload::Image {
+            reference: asked.reference.to_string(),
+            manifest_digest: image.manifest_digest.clone(),
+            target: asked.target(request),
+        },
+        disk: payload::Disk {
+            file: payload::NAME,
+            format: "qcow2",
+            size,
+            sector_size: SECTOR_SIZE,
+            root_partition: volumes.len(),
+            root_filesystem: root.filesystem.to_owned(),
+        },
+    })
 }
 
 /// One disk for each size that the formats ask for, by the path of their files.
 fn lay_out_all(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Disks> {
-    let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
     let mut disks: Vec<Arc<Sparse>> = Vec::new();
     let mut by_path = Disks::new();
-    for path in asked.writers.iter().map(|writer| writer.spec().path) {
-        let multiple = asked.size_multiple(path);
-        let layout = plan::plan(&wishes, asked.size, multiple, SECTOR_SIZE, ids.uuid("disk"));
-        let layout = layout.context(ErrorKind::Usage)?;
+    let specs = asked.writers.iter().map(|writer| writer.spec());
+    for path in specs.filter(|spec| spec.medium == Medium::Disk).map(|spec| spec.path) {
+        let layout = plan_of(volumes, asked.size, asked.size_multiple(path), ids)?;
         let made = disks.iter().find(|disk| disk.len() == layout.size).cloned();
         let disk = match made {
             Some(disk) => disk,
@@ -268,6 +360,11 @@ fn lay_out_all(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Disks> {
         by_path.insert(path, disk);
     }
     Ok(by_path)
+}
+
+fn plan_of(volumes: &[Volume], size: DiskSize, multiple: u64, ids: &Ids) -> Result<Layout> {
+    let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
+    plan::plan(&wishes, size, multiple, SECTOR_SIZE, ids.uuid("disk")).context(ErrorKind::Usage)
 }
 
 /// Places the volumes, makes their filesystems and puts them on one disk.
