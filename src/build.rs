@@ -1,6 +1,8 @@
 //! The build: what is asked ([`BuildRequest`]), what comes of it
 //! ([`BuildReport`]), and [`build`], the only place where the stages meet.
 
+mod installer_medium;
+
 use std::{
     fs::File,
     io::Read,
@@ -14,26 +16,22 @@ use diskwright_formats::{
     disk::{Layout, assemble_with_boot_code},
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
-    units::GIB,
-    writer::{Compression, FormatWriter, Medium, Options, Spec},
+    writer::{Compression, FormatWriter, Medium, Options},
 };
 use serde::Serialize;
 
+use self::installer_medium::InstallerMedium;
 use crate::{
     blueprint::Blueprint,
     deploy::{
         self, Content, Volume, Wishes,
         arch::Arch,
         image::{ImageConfig, LayerId},
-        medium::Medium as BootMedium,
     },
     error::{ErrorKind, Hint},
     ids::Ids,
-    installer,
     merge::{self, Merged},
-    optical,
     output::OutputSet,
-    payload,
     plan::{self, DiskSize, Wish},
     progress::Progress,
     source::{self, Hinted, Kind, OciImage, Reference},
@@ -44,8 +42,6 @@ use crate::{
 const BLUEPRINT_MAX: u64 = 16 << 20;
 /// Bytes per sector of the disk.
 const SECTOR_SIZE: u32 = 512;
-/// Free bytes of the root volume on a medium that installs: it boots even if nothing grows it.
-const PAYLOAD_FREE: u64 = GIB;
 
 /// Everything a user can ask of one build. Plain values: nothing in here has been checked
 /// against the image, and names (types, filesystems) not against the registries.
@@ -110,21 +106,15 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
     let (image, merged) = fetch_and_merge(&asked.reference, &request.source, progress)?;
     let ids = ids(request, &asked, &image);
-    let spec = asked.spec_of(Medium::Optical);
-    let medium = spec.map(|_| boot_medium(request, &asked, &image, &merged, &ids, progress)).transpose()?;
+    let medium = InstallerMedium::prepare(request, &asked, &image, &merged, &ids, progress)?;
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
     let mut disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
     let options = options(request, &image, &ids)?;
-    if let (Some(spec), Some(mut medium)) = (spec, medium) {
-        let disk =
-            lay_out(&volumes, &plan_of(&volumes, asked.payload_size(), spec.size_multiple, &ids)?, &ids)?;
-        let facts = facts(request, &asked, &image, &medium.name, &volumes, disk.len())?;
-        let spool = source::spool_file(request.source.spool_dir.as_deref())?;
-        let payload = payload::make(&disk, &options, &facts, spool, progress)?;
-        medium.add(payload::FILE, payload.file);
-        medium.add(payload::DESCRIPTION, Sparse::from_bytes(payload.description.into_bytes()));
-        disks.insert(spec.path, Arc::new(optical::lay_out(medium, &ids)?));
+    if let Some(medium) = medium {
+        let derived = (&ids, &options);
+        let (path, medium) = medium.finish(request, &asked, &image, &volumes, derived, progress)?;
+        disks.insert(path, Arc::new(medium));
     }
     drop(volumes);
     let written = write::write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
@@ -167,22 +157,9 @@ impl Asked {
         Ok(Self { reference, writers, blueprint, blueprint_text, size })
     }
 
-    /// The first format for such a medium.
-    fn spec_of(&self, medium: Medium) -> Option<&'static Spec> {
-        self.writers.iter().map(|writer| writer.spec()).find(|spec| spec.medium == medium)
-    }
-
     /// The reference that the system updates from.
     fn target(&self, request: &BuildRequest) -> String {
         request.target_imgref.clone().unwrap_or_else(|| self.reference.to_string())
-    }
-
-    /// Size of a disk that grows where it is installed.
-    const fn payload_size(&self) -> DiskSize {
-        match self.size {
-            DiskSize::Default => DiskSize::PlusFree(PAYLOAD_FREE),
-            other => other,
-        }
     }
 
     /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
@@ -282,23 +259,6 @@ fn deploy_volumes(
     deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
 }
 
-/// What the medium of an installer holds, but for the payload.
-fn boot_medium(
-    request: &BuildRequest,
-    asked: &Asked,
-    image: &OciImage,
-    merged: &Merged,
-    ids: &Ids,
-    progress: &dyn Progress,
-) -> Result<BootMedium> {
-    let config = image_config(image)?;
-    let target = asked.target(request);
-    let wishes = wishes(request, asked, &config, &target)?;
-    let program = installer::read(request.installer.as_deref(), wishes.arch)?;
-    let medium = deploy::medium::medium(&config, &merged.tree, &wishes, ids, &program, progress);
-    medium.context("making the installer medium").context(ErrorKind::Input)
-}
-
 fn wishes<'a>(
     request: &'a BuildRequest,
     asked: &'a Asked,
@@ -312,35 +272,6 @@ fn wishes<'a>(
         default_kargs: !request.no_default_kernel_args,
         target,
         blueprint: &asked.blueprint,
-    })
-}
-
-/// What an installer is told of its payload.
-fn facts(
-    request: &BuildRequest,
-    asked: &Asked,
-    image: &OciImage,
-    name: &str,
-    volumes: &[Volume],
-    size: u64,
-) -> Result<payload::Facts> {
-    let root = volumes.last().and_then(|volume| volume.content.as_ref()).context("a disk without a root")?;
-    Ok(payload::Facts {
-        name: name.to_owned(),
-        architecture: image_config(image)?.architecture().to_owned(),
-        image: payload::Image {
-            reference: asked.reference.to_string(),
-            manifest_digest: image.manifest_digest.clone(),
-            target: asked.target(request),
-        },
-        disk: payload::Disk {
-            file: payload::NAME,
-            format: "qcow2",
-            size,
-            sector_size: SECTOR_SIZE,
-            root_partition: volumes.len(),
-            root_filesystem: root.filesystem.to_owned(),
-        },
     })
 }
 
