@@ -336,7 +336,7 @@ fn a_file_of_more_than_4_gib_is_whole() {
     let compare = format!("bsdtar -xOf {} big | cmp - {}", written.text(), expected.display());
     pass("libarchive-tools", "bash", &["-euo", "pipefail", "-c", &compare]);
     let cut = written.scratch.path().join("cut");
-    let (from, count) = (format!("{}", 4 * GIB - 4096), format!("{}", MIB));
+    let (from, count) = ((4 * GIB - 4096).to_string(), MIB.to_string());
     written.xorriso(&["-osirrox", "on", "-extract_cut", "/big", &from, &count, cut.to_str().unwrap()]);
     let mut right = vec![0; MIB as usize];
     content.read_exact_at(&mut right, 4 * GIB - 4096).unwrap();
