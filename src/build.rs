@@ -1,6 +1,8 @@
 //! The build: what is asked ([`BuildRequest`]), what comes of it
 //! ([`BuildReport`]), and [`build`], the only place where the stages meet.
 
+mod installer_medium;
+
 use std::{
     fs::File,
     io::Read,
@@ -14,10 +16,11 @@ use diskwright_formats::{
     disk::{Layout, assemble_with_boot_code},
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
-    writer::{Compression, FormatWriter, Options},
+    writer::{Compression, FormatWriter, Medium, Options},
 };
 use serde::Serialize;
 
+use self::installer_medium::InstallerMedium;
 use crate::{
     blueprint::Blueprint,
     deploy::{
@@ -64,6 +67,8 @@ pub struct BuildRequest {
     pub no_default_kernel_args: bool,
     /// The reference that the installed system updates from; `None` means `reference`.
     pub target_imgref: Option<String>,
+    /// The program that an installer medium starts; `None` means the one beside this program.
+    pub installer: Option<PathBuf>,
     /// Size of the disk; `None` leaves it to the blueprint and then to the default.
     pub size: Option<SizeWish>,
     /// How clusters are compressed, in formats that can.
@@ -101,11 +106,17 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
     let (image, merged) = fetch_and_merge(&asked.reference, &request.source, progress)?;
     let ids = ids(request, &asked, &image);
+    let medium = InstallerMedium::prepare(request, &asked, &image, &merged, &ids, progress)?;
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
-    let disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
-    drop(volumes);
+    let mut disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
     let options = options(request, &image, &ids)?;
+    if let Some(medium) = medium {
+        let derived = (&ids, &options);
+        let (path, medium) = medium.finish(request, &asked, &image, &volumes, derived, progress)?;
+        disks.insert(path, Arc::new(medium));
+    }
+    drop(volumes);
     let written = write::write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
     outputs.commit()?;
     Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written })
@@ -144,6 +155,11 @@ impl Asked {
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
         Ok(Self { reference, writers, blueprint, blueprint_text, size })
+    }
+
+    /// The reference that the system updates from.
+    fn target(&self, request: &BuildRequest) -> String {
+        request.target_imgref.clone().unwrap_or_else(|| self.reference.to_string())
     }
 
     /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
@@ -238,27 +254,34 @@ fn deploy_volumes(
 ) -> Result<Vec<Volume>> {
     progress.begin("deploying", Some(image.layers.iter().map(|layer| layer.tar_len).sum()));
     let config = image_config(image)?;
-    let reference = asked.reference.to_string();
-    let wishes = Wishes {
+    let target = asked.target(request);
+    let wishes = wishes(request, asked, &config, &target)?;
+    deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
+}
+
+fn wishes<'a>(
+    request: &'a BuildRequest,
+    asked: &'a Asked,
+    config: &ImageConfig,
+    target: &'a str,
+) -> Result<Wishes<'a>> {
+    Ok(Wishes {
         arch: Arch::from_oci(config.architecture()).context(ErrorKind::Input)?,
         rootfs: request.rootfs.as_deref(),
         kargs: &request.kargs,
         default_kargs: !request.no_default_kernel_args,
-        target: request.target_imgref.as_deref().unwrap_or(&reference),
+        target,
         blueprint: &asked.blueprint,
-    };
-    deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
+    })
 }
 
 /// One disk for each size that the formats ask for, by the path of their files.
 fn lay_out_all(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Disks> {
-    let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
     let mut disks: Vec<Arc<Sparse>> = Vec::new();
     let mut by_path = Disks::new();
-    for path in asked.writers.iter().map(|writer| writer.spec().path) {
-        let multiple = asked.size_multiple(path);
-        let layout = plan::plan(&wishes, asked.size, multiple, SECTOR_SIZE, ids.uuid("disk"));
-        let layout = layout.context(ErrorKind::Usage)?;
+    let specs = asked.writers.iter().map(|writer| writer.spec());
+    for path in specs.filter(|spec| spec.medium == Medium::Disk).map(|spec| spec.path) {
+        let layout = plan_of(volumes, asked.size, asked.size_multiple(path), ids)?;
         let made = disks.iter().find(|disk| disk.len() == layout.size).cloned();
         let disk = match made {
             Some(disk) => disk,
@@ -268,6 +291,11 @@ fn lay_out_all(volumes: &[Volume], asked: &Asked, ids: &Ids) -> Result<Disks> {
         by_path.insert(path, disk);
     }
     Ok(by_path)
+}
+
+fn plan_of(volumes: &[Volume], size: DiskSize, multiple: u64, ids: &Ids) -> Result<Layout> {
+    let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
+    plan::plan(&wishes, size, multiple, SECTOR_SIZE, ids.uuid("disk")).context(ErrorKind::Usage)
 }
 
 /// Places the volumes, makes their filesystems and puts them on one disk.

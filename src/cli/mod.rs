@@ -284,6 +284,9 @@ pub struct SystemArgs {
     /// Leave out the kernel arguments that every disk gets
     #[arg(long)]
     pub no_default_kernel_args: bool,
+    /// Program that an installer starts [default: diskwright-install beside this program]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub installer: Option<PathBuf>,
     /// Reference that the installed system updates from [default: IMAGE]
     #[arg(long, value_name = "REFERENCE")]
     pub target_imgref: Option<String>,
@@ -350,6 +353,7 @@ impl BuildArgs {
             blueprint: system.blueprint.clone(),
             kargs: system.kargs.clone(),
             no_default_kernel_args: system.no_default_kernel_args,
+            installer: system.installer.clone(),
             target_imgref: system.target_imgref.clone(),
             size: system.size,
             compression: out.compress,

@@ -7,6 +7,7 @@ pub mod customize;
 pub mod image;
 pub mod install_config;
 mod kargs;
+pub mod medium;
 pub mod ostree;
 pub mod rootfs;
 pub mod selinux;
@@ -111,7 +112,7 @@ pub fn deploy(
     let system = System::examine(image, &merged.tree, wishes)?;
     system.announce(progress);
     let uuids = Uuids::new(ids);
-    let arguments = system.kernel_arguments(&merged.tree, wishes, &uuids)?;
+    let arguments = system.kernel_arguments(&merged.tree, wishes, &uuids)?.to_string();
     let fstab = uuids.fstab();
     let image_root = merged.tree.root();
     let content_bytes = content_bytes(&merged.tree);
@@ -246,7 +247,7 @@ impl System {
         }
     }
 
-    fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<String> {
+    fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<KernelArguments> {
         let spec = |wish: &Option<String>, uuid: Uuid| wish.clone().unwrap_or_else(|| format!("UUID={uuid}"));
         let root = spec(&self.install.root_mount_spec, uuids.root);
         let boot = spec(&self.install.boot_mount_spec, uuids.boot);
@@ -271,7 +272,7 @@ impl System {
             all.delete(what);
         }
         all.extend(asked);
-        Ok(all.to_string())
+        Ok(all)
     }
 }
 

@@ -42,9 +42,19 @@ const DEAD_ENDS: [&str; 4] = ["Kernel panic", "emergency mode", "emergency shell
 
 /// A machine not yet started.
 pub(crate) struct Machine {
-    disk: PathBuf,
+    drive: Drive,
     credentials: Vec<(String, String)>,
     firmware: Option<[&'static str; 2]>,
+}
+
+/// What a machine boots from, and how it is attached.
+enum Drive {
+    /// A qcow2 disk that is written to.
+    Disk(PathBuf),
+    /// A raw file as a disc.
+    Disc(PathBuf),
+    /// A raw file as a disk that is only read.
+    Copy(PathBuf),
 }
 
 /// What came out of a machine that powered itself off.
@@ -60,7 +70,21 @@ pub(crate) struct Report {
 impl Machine {
     /// A machine with `disk` (qcow2) as its only drive. The disk is written to: give an overlay.
     pub(crate) fn new(disk: &Path) -> Self {
-        Self { disk: disk.into(), credentials: Vec::new(), firmware: None }
+        Self::with(Drive::Disk(disk.into()))
+    }
+
+    /// A machine with `medium` in its only drive for discs.
+    pub(crate) fn with_disc(medium: &Path) -> Self {
+        Self::with(Drive::Disc(medium.into()))
+    }
+
+    /// A machine whose only drive is a copy of `medium`.
+    pub(crate) fn with_copy(medium: &Path) -> Self {
+        Self::with(Drive::Copy(medium.into()))
+    }
+
+    fn with(drive: Drive) -> Self {
+        Self { drive, credentials: Vec::new(), firmware: None }
     }
 
     /// Starts through UEFI, with fresh variables, instead of a BIOS.
@@ -148,8 +172,7 @@ impl Machine {
             .arg(format!("file,id=report,path={}", scratch.join("report").display()))
             .arg("-serial")
             .arg(format!("file:{}", scratch.join("serial").display()))
-            .arg("-drive")
-            .arg(format!("if=virtio,format=qcow2,discard=unmap,file={}", self.disk.display()))
+            .args(self.drive.arguments())
             .stdin(Stdio::null());
         for (name, value) in &self.credentials {
             command.arg("-smbios").arg(format!("type=11,value=io.systemd.credential.binary:{name}={value}"));
@@ -167,6 +190,23 @@ impl Machine {
                 .arg(format!("if=pflash,format=raw,file={}", variables.display()));
         }
         command
+    }
+}
+
+impl Drive {
+    fn arguments(&self) -> [String; 4] {
+        let only_read = |kind: &str, path: &Path| {
+            format!("if=none,id=medium,{kind},format=raw,readonly=on,file={}", path.display())
+        };
+        let (drive, device) = match self {
+            Self::Disk(path) => {
+                let drive = format!("if=none,id=disk,format=qcow2,discard=unmap,file={}", path.display());
+                (drive, "virtio-blk-pci,drive=disk")
+            }
+            Self::Disc(path) => (only_read("media=cdrom", path), "ide-cd,drive=medium"),
+            Self::Copy(path) => (only_read("media=disk", path), "virtio-blk-pci,drive=medium"),
+        };
+        ["-drive".into(), drive, "-device".into(), format!("{device},bootindex=0")]
     }
 }
 

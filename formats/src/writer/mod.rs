@@ -4,6 +4,7 @@ pub mod ami;
 pub mod compressed;
 pub mod containerdisk;
 pub mod gce;
+pub mod iso;
 pub mod oci;
 mod options;
 pub mod ova;
@@ -137,6 +138,7 @@ pub static WRITERS: &[&dyn FormatWriter] = &[
     &oci::Oci,
     &containerdisk::ContainerDisk,
     &vagrant::Vagrant,
+    &iso::Iso,
 ];
 
 /// The format with that name or alias.
