@@ -12,7 +12,7 @@ const ALLOWED: &str =
 
 /// How the target is told from the other disks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Rule {
+pub enum Rule {
     /// The largest disk.
     Largest,
     /// The smallest disk that is large enough.

@@ -33,7 +33,7 @@ const END: u64 = 1 << 20;
 ///
 /// # Errors
 /// What went wrong, and where the disk was left.
-pub(crate) fn install(machine: &Machine, screen: &mut Screen) -> Result<After> {
+pub fn install(machine: &Machine, screen: &mut Screen) -> Result<After> {
     let command_line = machine.command_line()?;
     let volume_id = Options::medium(&command_line)
         .context("inst.diskwright.medium= is missing from the kernel's command line")?;

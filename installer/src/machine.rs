@@ -9,35 +9,35 @@ use anyhow::{Context, Result};
 
 /// The directories through which the machine is seen.
 #[derive(Clone, Debug)]
-pub(crate) struct Machine {
+pub struct Machine {
     /// `/sys`: disks and consoles.
-    pub(crate) sys: PathBuf,
+    pub sys: PathBuf,
     /// `/dev`: disks and terminals.
-    pub(crate) dev: PathBuf,
+    pub dev: PathBuf,
     /// `/proc`: the kernel's command line.
-    pub(crate) proc: PathBuf,
+    pub proc: PathBuf,
 }
 
 impl Machine {
     /// The machine below `root`, `/` for the one that runs.
-    pub(crate) fn new(root: &Path) -> Self {
+    pub fn new(root: &Path) -> Self {
         Self { sys: root.join("sys"), dev: root.join("dev"), proc: root.join("proc") }
     }
 
     /// What the kernel was started with.
-    pub(crate) fn command_line(&self) -> Result<String> {
+    pub fn command_line(&self) -> Result<String> {
         let path = self.proc.join("cmdline");
         fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
     }
 
     /// The terminals that the kernel prints to.
-    pub(crate) fn consoles(&self) -> Vec<PathBuf> {
+    pub fn consoles(&self) -> Vec<PathBuf> {
         let active = fs::read_to_string(self.sys.join("class/tty/console/active")).unwrap_or_default();
         active.split_whitespace().map(|name| self.dev.join(name)).collect()
     }
 
     /// A UUID that nothing else has.
-    pub(crate) fn fresh_uuid(&self) -> Result<uuid::Uuid> {
+    pub fn fresh_uuid(&self) -> Result<uuid::Uuid> {
         let path = self.proc.join("sys/kernel/random/uuid");
         let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         text.trim().parse().with_context(|| format!("{}: no UUID", path.display()))

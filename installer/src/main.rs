@@ -5,22 +5,6 @@
 //! `diskwright-install --root DIR` it works on a picture of a machine (`sys`,
 //! `dev` and `proc` below DIR), changes only files there, and never stops the machine.
 
-mod checked;
-mod choose;
-mod contents;
-mod copy;
-mod disks;
-mod install;
-mod installed;
-mod iso9660;
-mod kernel;
-mod machine;
-mod medium;
-mod options;
-mod payload;
-mod screen;
-mod table;
-
 use std::{
     path::{Path, PathBuf},
     process::{Command, ExitCode},
@@ -28,7 +12,7 @@ use std::{
 
 use rustix::system::{RebootCommand, reboot};
 
-use crate::{machine::Machine, options::After, screen::Screen};
+use diskwright_install::{install, machine::Machine, options::After, screen::Screen};
 
 const USAGE: &str = "usage: diskwright-install [--root DIR]
 

@@ -8,11 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use diskwright_formats::data::ReadAt;
+use diskwright_formats::{data::ReadAt, reader::iso9660::Iso};
 
 use crate::{
     disks::{self, Disk},
-    iso9660::Iso,
     machine::Machine,
 };
 

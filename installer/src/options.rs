@@ -6,17 +6,15 @@ use std::str::FromStr;
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
-use crate::choose::Rule;
+use crate::{choose::Rule, file::File};
 
 /// Beginning of the arguments that are ours.
 const PREFIX: &str = "inst.diskwright.";
-/// Version of the options that this installer knows.
-const VERSION: u32 = 1;
 
 /// What to do when the disk is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum After {
+pub enum After {
     /// Start the machine anew.
     #[default]
     Reboot,
@@ -29,7 +27,7 @@ pub(crate) enum After {
 /// How much is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Log {
+pub enum Log {
     /// What a person wants to know.
     #[default]
     Normal,
@@ -39,27 +37,27 @@ pub(crate) enum Log {
 
 /// The options, from wherever they came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Options {
+pub struct Options {
     /// Volume id of the medium.
-    pub(crate) medium: Option<String>,
+    pub medium: Option<String>,
     /// Which disk; none: ask.
-    pub(crate) disk: Option<Rule>,
+    pub disk: Option<Rule>,
     /// Whether nothing is asked.
-    pub(crate) unattended: bool,
+    pub unattended: bool,
     /// Whether a disk with data may be overwritten without a question.
-    pub(crate) wipe: bool,
+    pub wipe: bool,
     /// Whether the last partition takes all the disk.
-    pub(crate) grow: bool,
+    pub grow: bool,
     /// Whether disk and partitions get new UUIDs.
-    pub(crate) fresh_ids: bool,
+    pub fresh_ids: bool,
     /// What follows.
-    pub(crate) after: After,
+    pub after: After,
     /// How much is told.
-    pub(crate) log: Log,
+    pub log: Log,
     /// Kernel arguments to append on the installed system.
-    pub(crate) kargs: Vec<String>,
+    pub kargs: Vec<String>,
     /// Keys for root on the installed system.
-    pub(crate) ssh_keys: Vec<String>,
+    pub ssh_keys: Vec<String>,
 }
 
 impl Default for Options {
@@ -79,49 +77,12 @@ impl Default for Options {
     }
 }
 
-/// `diskwright.yaml` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct File {
-    version: Option<u32>,
-    disk: Option<String>,
-    unattended: Option<Switch>,
-    wipe: Option<Switch>,
-    grow: Option<Switch>,
-    fresh_ids: Option<Switch>,
-    after: Option<After>,
-    log: Option<Log>,
-    kargs: Vec<String>,
-    ssh_keys: Vec<String>,
-}
-
-/// `yes` or `no`, also as YAML 1.2 and people write it.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged)]
-enum Switch {
-    Bool(bool),
-    Word(Word),
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Word {
-    Yes,
-    No,
-}
-
-impl Switch {
-    const fn is_on(self) -> bool {
-        matches!(self, Self::Bool(true) | Self::Word(Word::Yes))
-    }
-}
-
 impl Options {
     /// The options of the medium's `file` with those of the `command_line` over them.
     ///
     /// # Errors
     /// A key or argument that is unknown or has a bad value, by name.
-    pub(crate) fn new(file: &str, command_line: &str) -> Result<Self> {
+    pub fn new(file: &str, command_line: &str) -> Result<Self> {
         let mut options = Self::default();
         options.read(file).context("diskwright.yaml on the medium")?;
         options.apply(command_line).context("kernel command line")?;
@@ -135,23 +96,11 @@ impl Options {
     }
 
     fn read(&mut self, text: &str) -> Result<()> {
-        let has_keys =
-            text.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
-        if !has_keys {
-            return Ok(());
-        }
-        let file: File = serde_saphyr::from_str(text).map_err(|error| anyhow!("{error}"))?;
-        if file.version.is_some_and(|version| version != VERSION) {
-            bail!("version: {} is not known, only {VERSION}", file.version.unwrap_or_default());
-        }
-        self.disk = file.disk.as_deref().filter(|rule| *rule != "ask").map(rule).transpose()?;
-        let set = |option: &mut bool, value: Option<Switch>| *option = value.map_or(*option, Switch::is_on);
-        set(&mut self.unattended, file.unattended);
-        set(&mut self.wipe, file.wipe);
-        set(&mut self.grow, file.grow);
-        set(&mut self.fresh_ids, file.fresh_ids);
-        self.after = file.after.unwrap_or_default();
-        self.log = file.log.unwrap_or_default();
+        let file = File::parse(text)?;
+        self.disk = file.disk.as_deref().map(rule).transpose()?;
+        (self.unattended, self.wipe) = (file.unattended, file.wipe);
+        (self.grow, self.fresh_ids) = (file.grow, file.fresh_ids);
+        (self.after, self.log) = (file.after, file.log);
         (self.kargs, self.ssh_keys) = (file.kargs, file.ssh_keys);
         Ok(())
     }
@@ -186,7 +135,11 @@ impl Options {
     }
 }
 
-fn rule(text: &str) -> Result<Rule> {
+/// The rule that `text` is.
+///
+/// # Errors
+/// It is none; the text says which forms there are.
+pub fn rule(text: &str) -> Result<Rule> {
     Rule::from_str(text).map_err(|why| anyhow!("disk: {why}"))
 }
 

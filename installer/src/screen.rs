@@ -23,7 +23,7 @@ const BAR: usize = 30;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The consoles, and what is typed on them.
-pub(crate) struct Screen {
+pub struct Screen {
     outputs: Mutex<Vec<Box<dyn Write + Send>>>,
     lines: Mutex<Receiver<String>>,
     is_verbose: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Screen {
 
 impl Screen {
     /// The terminals at `paths`; those that cannot be opened are left out. None: standard input and output.
-    pub(crate) fn open(paths: &[PathBuf]) -> Self {
+    pub fn open(paths: &[PathBuf]) -> Self {
         let (sender, lines) = channel();
         let mut outputs: Vec<Box<dyn Write + Send>> = Vec::new();
         for path in paths {
@@ -53,17 +53,17 @@ impl Screen {
     }
 
     /// Whether [`Self::detail`] shows anything.
-    pub(crate) fn set_verbose(&mut self, is_verbose: bool) {
+    pub fn set_verbose(&mut self, is_verbose: bool) {
         self.is_verbose = is_verbose;
     }
 
     /// Shows a line.
-    pub(crate) fn say(&self, text: Arguments<'_>) {
+    pub fn say(&self, text: Arguments<'_>) {
         self.print(&format!("{text}\r\n"));
     }
 
     /// Shows a line to those who want every step.
-    pub(crate) fn detail(&self, text: Arguments<'_>) {
+    pub fn detail(&self, text: Arguments<'_>) {
         if self.is_verbose {
             self.say(format_args!("  {text}"));
         }
@@ -73,7 +73,7 @@ impl Screen {
     ///
     /// # Errors
     /// No console can be typed on any more.
-    pub(crate) fn ask(&self, question: Arguments<'_>) -> Result<String> {
+    pub fn ask(&self, question: Arguments<'_>) -> Result<String> {
         self.print(&format!("{question} "));
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let line = lines.recv().context("no console to answer on; give `unattended` and `disk`")?;
@@ -90,7 +90,7 @@ impl Screen {
 }
 
 /// A step of known length, as a bar with its rate.
-pub(crate) struct Bar<'a> {
+pub struct Bar<'a> {
     screen: &'a Screen,
     label: &'a str,
     total: u64,
@@ -101,13 +101,13 @@ pub(crate) struct Bar<'a> {
 
 impl<'a> Bar<'a> {
     /// A step of `total` bytes.
-    pub(crate) fn new(screen: &'a Screen, label: &'a str, total: u64) -> Self {
+    pub fn new(screen: &'a Screen, label: &'a str, total: u64) -> Self {
         let start = Instant::now();
         Self { screen, label, total, done: AtomicU64::new(0), start, shown: Mutex::new(start) }
     }
 
     /// `bytes` more are done.
-    pub(crate) fn add(&self, bytes: u64) {
+    pub fn add(&self, bytes: u64) {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let Ok(mut shown) = self.shown.try_lock() else { return };
         if shown.elapsed() >= PAUSE {
@@ -117,7 +117,7 @@ impl<'a> Bar<'a> {
     }
 
     /// Shows the end of the step.
-    pub(crate) fn finish(self) {
+    pub fn finish(self) {
         self.screen.print(&format!("\r{}\r\n", self.line(self.done.load(Ordering::Relaxed))));
     }
 

@@ -9,9 +9,9 @@
 //! version, so a tree is found with or without Rock Ridge as long as names fit ECMA-119.
 //! Rock Ridge's own names (`NM`, IEEE P1282 4.1.4) are read from the record itself, not from continuations.
 
-use std::{io, sync::Arc};
+use std::{io, ops::Range, sync::Arc};
 
-use diskwright_formats::{
+use crate::{
     data::{Data, ReadAt},
     sparse::Sparse,
 };
@@ -28,11 +28,11 @@ const FLAG_CONTINUES: u8 = 0x80;
 const RECORD: usize = 33;
 
 /// A medium.
-pub(crate) struct Iso {
+pub struct Iso {
     device: Arc<dyn ReadAt>,
     root: Extent,
     /// The volume id, without its padding.
-    pub(crate) volume_id: String,
+    pub volume_id: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ impl Iso {
     ///
     /// # Errors
     /// The device's read error.
-    pub(crate) fn open(device: Arc<dyn ReadAt>) -> io::Result<Option<Self>> {
+    pub fn open(device: Arc<dyn ReadAt>) -> io::Result<Option<Self>> {
         let mut descriptor = [0; BLOCK as usize];
         device.read_exact_at(&mut descriptor, DESCRIPTOR)?;
         if descriptor[..6] != *b"\x01CD001" {
@@ -66,8 +66,25 @@ impl Iso {
     /// The bytes of the file at `path` (names separated by `/`).
     ///
     /// # Errors
+    /// As [`Self::spans`].
+    pub fn file(&self, path: &str) -> io::Result<Sparse> {
+        let spans = self.spans(path)?;
+        let mut file = Sparse::new(spans.iter().map(|span| span.end - span.start).sum());
+        let mut end = 0;
+        for span in spans {
+            let len = span.end - span.start;
+            let data = Data::from_source(Arc::clone(&self.device), span.start, len);
+            file.insert(end, data).map_err(io::Error::other)?;
+            end += len;
+        }
+        Ok(file)
+    }
+
+    /// Where on the medium the file at `path` is, in bytes: more than one span for a file over 4 GiB.
+    ///
+    /// # Errors
     /// A read error; `NotFound`; `InvalidData` for a record that cannot be.
-    pub(crate) fn file(&self, path: &str) -> io::Result<Sparse> {
+    pub fn spans(&self, path: &str) -> io::Result<Vec<Range<u64>>> {
         let not_found = || io::Error::new(io::ErrorKind::NotFound, format!("/{path} is not on the medium"));
         let (directories, name) = path.rsplit_once('/').unwrap_or(("", path));
         let mut at = self.root;
@@ -81,14 +98,7 @@ impl Iso {
         let start = entries.iter().position(|entry| entry.is_named(name)).ok_or_else(not_found)?;
         let last = entries[start..].iter().position(|entry| entry.flags & FLAG_CONTINUES == 0);
         let parts = &entries[start..=start + last.ok_or_else(not_found)?];
-        let mut file = Sparse::new(parts.iter().map(|part| part.extent.len).sum());
-        let mut end = 0;
-        for Extent { offset, len } in parts.iter().map(|part| part.extent) {
-            file.insert(end, Data::from_source(Arc::clone(&self.device), offset, len))
-                .map_err(io::Error::other)?;
-            end += len;
-        }
-        Ok(file)
+        Ok(parts.iter().map(|part| part.extent.offset..part.extent.offset + part.extent.len).collect())
     }
 
     fn entries(&self, directory: Extent) -> io::Result<Vec<Entry>> {
