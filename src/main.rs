@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use diskwright::{
     ErrorKind,
-    cli::{self, BuildArgs, Cli, ConvertArgs, Format, InspectArgs, Verb, VerifyArgs},
+    cli::{self, BuildArgs, Cli, ConvertArgs, Format, InspectArgs, IsoVerb, Verb, VerifyArgs},
     error, output,
     progress::{self, End, Watcher},
 };
@@ -47,6 +47,7 @@ fn run(cli: &Cli, watcher: &Arc<dyn Watcher>) -> Result<ExitCode> {
         Verb::Build(arguments) => build(arguments, &**watcher)?,
         Verb::Convert(arguments) => convert(arguments, &**watcher)?,
         Verb::Inspect(arguments) => inspect(arguments, &**watcher)?,
+        Verb::Iso(verb) => iso(verb)?,
         Verb::Verify(arguments) => {
             let (shown, found) = verify(arguments, &**watcher)?;
             code = found;
@@ -75,6 +76,18 @@ fn convert(arguments: &ConvertArgs, watcher: &dyn Watcher) -> Result<Shown> {
 fn inspect(arguments: &InspectArgs, watcher: &dyn Watcher) -> Result<Shown> {
     let found = diskwright::inspect(&arguments.request(), watcher)?;
     show(&found, arguments.format, cli::inspection)
+}
+
+fn iso(verb: &IsoVerb) -> Result<Shown> {
+    match verb {
+        IsoVerb::Inspect { iso, format } => {
+            let request = IsoVerb::inspect_request(iso.clone());
+            show(&diskwright::iso_inspect(&request)?, *format, cli::medium)
+        }
+        IsoVerb::Edit(arguments) => {
+            show(&diskwright::iso_edit(&arguments.request())?, arguments.format, cli::medium)
+        }
+    }
 }
 
 /// The report is shown whatever it says; errors in it are the input's.

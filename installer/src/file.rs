@@ -127,8 +127,8 @@ ssh-keys: {}
             word(self.wipe),
             word(self.grow),
             word(self.fresh_ids),
-            format!("{:?}", self.after).to_lowercase(),
-            format!("{:?}", self.log).to_lowercase(),
+            self.after.name(),
+            self.log.name(),
             list(&self.kargs),
             list(&self.ssh_keys),
         )

@@ -24,6 +24,18 @@ pub enum After {
     Shell,
 }
 
+impl After {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reboot => "reboot",
+            Self::Poweroff => "poweroff",
+            Self::Shell => "shell",
+        }
+    }
+}
+
 /// How much is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -33,6 +45,17 @@ pub enum Log {
     Normal,
     /// Every step.
     Verbose,
+}
+
+impl Log {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Verbose => "verbose",
+        }
+    }
 }
 
 /// The options, from wherever they came.

@@ -3,6 +3,7 @@
 //! `build` is the verb when none is named ([`parse_from`] puts it in), and its flags have the names
 //! that bootc-image-builder gives them. Names of formats and filesystems come from the registries.
 
+mod iso;
 mod text;
 mod values;
 
@@ -21,6 +22,7 @@ use crate::{
     verify::VerifyRequest,
 };
 
+pub use iso::{IsoEditArgs, IsoVerb, medium};
 pub use text::{Version, inspection, paths, size, verification};
 
 /// What is made when no type is named.
@@ -53,6 +55,9 @@ pub enum Verb {
     Convert(ConvertArgs),
     /// Show what an image holds, as far as a disk is concerned
     Inspect(InspectArgs),
+    /// Show and change installer media
+    #[command(subcommand)]
+    Iso(IsoVerb),
     /// Read a disk back and say what is wrong with it
     Verify(VerifyArgs),
     /// Show the version, formats and filesystems of this program

@@ -7,7 +7,6 @@
 mod drivers;
 mod initramfs;
 mod menu;
-mod options;
 mod units;
 
 use anyhow::{Context, Result};
@@ -16,6 +15,7 @@ use diskwright_formats::{
     sparse::Sparse,
     tree::{Kind, Meta, NodeId, Time, Tree},
 };
+use diskwright_install::file;
 
 use super::{
     System, Uuids, Wishes,
@@ -76,7 +76,7 @@ pub fn medium(
     medium.add("boot/installer.img", cpio::archive(&units::initramfs(installer, ids.time()))?);
     let arguments = arguments(&system, tree, wishes, ids, progress)?;
     medium.add(MENU, text(menu::text(&medium.name, &medium.label, &arguments)?));
-    medium.add("diskwright/diskwright.yaml", text(options::text()?));
+    medium.add(file::PATH, text(file::File::default().text()?));
     medium.add_bootloader(&system, &rootfs, progress)?;
     Ok(medium)
 }
