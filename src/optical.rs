@@ -27,8 +27,6 @@ const READ_ONLY: u64 = 1 << 60;
 const SECTOR_SIZE: u32 = 512;
 /// Room for the backup partition table, after which the medium ends at a whole MiB.
 const BACKUP: u64 = 33 * SECTOR_SIZE as u64;
-/// Who made it.
-const APPLICATION: &str = "DISKWRIGHT";
 
 /// The bytes of the medium.
 ///
@@ -46,8 +44,13 @@ pub fn lay_out(mut medium: Medium, ids: &Ids) -> Result<Sparse> {
     let esp = esp(&medium.esp, ids, start)?;
     let end = start + esp.len();
     let size = round_up(end + BACKUP, MIB);
-    let volume =
-        Volume { id: &medium.label, publisher: "", application: APPLICATION, time: ids.time(), size };
+    let volume = Volume {
+        id: &medium.label,
+        publisher: &medium.publisher,
+        application: &medium.application,
+        time: ids.time(),
+        size,
+    };
     let boot = Boot { bios: medium.bios.as_ref().map(|(file, _)| *file), efi: Some(start..end) };
     let iso = iso9660::write(&medium.tree, &layout, &volume, &boot).context("writing the ISO 9660")?;
     let partitions = vec![

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Cursor, Read},
 };
 
 use diskwright_formats::sparse::Sparse;
@@ -16,6 +16,10 @@ const NAME_MAX: u64 = 4096;
 const HEADER: usize = 110;
 const CONTENT_LENGTH: usize = 54;
 const NAME_LENGTH: usize = 94;
+/// What a member starts with.
+const MAGIC: &[u8] = b"070701";
+/// Bytes that are read at once.
+const BUFFER: usize = 64 << 10;
 const TRAILER: &[u8] = b"TRAILER!!!";
 /// Suffixes of modules.
 const SUFFIXES: [&str; 4] = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"];
@@ -23,17 +27,17 @@ const SUFFIXES: [&str; 4] = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"];
 /// The modules, as the kernel names them (`_` for `-`); `None` for what is no such archive.
 pub(super) fn modules(initramfs: &Sparse) -> Option<BTreeSet<String>> {
     let mut found = BTreeSet::new();
-    let mut reader = BufReader::with_capacity(64 << 10, initramfs.reader());
-    archives(&mut reader, &mut found).ok()?;
-    let start = skip_zeros(&mut reader).ok()?;
-    let rest: Box<dyn Read + '_> = match start.get(..4).unwrap_or(&start) {
+    let mut reader = BufReader::with_capacity(BUFFER, initramfs.reader());
+    let magic = archives(&mut reader, &mut found).ok()?;
+    let rest = Cursor::new(magic.clone()).chain(reader);
+    let unpacked: Box<dyn Read + '_> = match magic[..] {
         [] => return Some(found),
-        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::stream::read::Decoder::with_buffer(reader).ok()?),
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
-        [0xfd, b'7', b'z', b'X'] => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(reader)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::with_buffer(rest).ok()?),
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(rest)),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(rest)),
         _ => return None,
     };
-    archives(&mut BufReader::with_capacity(64 << 10, rest.take(LARGEST)), &mut found).ok()?;
+    archives(&mut BufReader::with_capacity(BUFFER, unpacked.take(LARGEST)), &mut found).ok()?;
     Some(found)
 }
 
@@ -44,40 +48,46 @@ pub(super) fn module_of(path: &str) -> Option<String> {
     Some(name.replace('-', "_"))
 }
 
-/// Reads archives as long as there are any; the reader is then before what is none.
-fn archives(reader: &mut impl BufRead, found: &mut BTreeSet<String>) -> io::Result<()> {
-    while skip_zeros(reader)?.starts_with(b"07070") {
-        while let Some(name) = member(reader)? {
+/// Reads archives as long as there are any; the first bytes of what is none, which are read too.
+fn archives(reader: &mut impl BufRead, found: &mut BTreeSet<String>) -> io::Result<Vec<u8>> {
+    loop {
+        let mut magic = after_zeros(reader)?;
+        if magic != MAGIC {
+            return Ok(magic);
+        }
+        while let Some(name) = member(reader, &magic)? {
             found.extend(std::str::from_utf8(&name).ok().and_then(module_of));
+            magic.clear();
         }
     }
-    Ok(())
 }
 
-/// What follows the zeros: as much as is buffered, four bytes at least where there are as many.
-fn skip_zeros(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+/// The bytes behind all zeros: as many as a member's magic number has, less at the end.
+fn after_zeros(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
     loop {
         let buffer = reader.fill_buf()?;
         let zeros = buffer.iter().take_while(|&&byte| byte == 0).count();
-        if zeros < buffer.len() || buffer.is_empty() {
-            let start = buffer[zeros..].iter().take(8).copied().collect();
-            reader.consume(zeros);
-            return Ok(start);
-        }
+        let is_end = zeros < buffer.len() || buffer.is_empty();
         reader.consume(zeros);
+        if is_end {
+            let mut magic = Vec::new();
+            reader.take(MAGIC.len() as u64).read_to_end(&mut magic)?;
+            return Ok(magic);
+        }
     }
 }
 
-/// Reads past a member; its name, none for the last.
-fn member(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+/// Reads past a member whose `start` is read already; its name, none for the last.
+fn member(reader: &mut impl BufRead, start: &[u8]) -> io::Result<Option<Vec<u8>>> {
     let mut header = [0; HEADER];
-    reader.read_exact(&mut header)?;
+    header[..start.len()].copy_from_slice(start);
+    reader.read_exact(&mut header[start.len()..])?;
     let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
     let number = |at: usize| {
         let text = std::str::from_utf8(&header[at..at + 8]).ok();
         text.and_then(|text| u64::from_str_radix(text, 16).ok()).ok_or_else(|| bad("no number"))
     };
-    if !header.starts_with(b"07070") {
+    if !header.starts_with(MAGIC) {
         return Err(bad("no member"));
     }
     let (content, name_len) = (number(CONTENT_LENGTH)?, number(NAME_LENGTH)?);
@@ -133,7 +143,12 @@ mod tests {
             let whole = [&plain[..], &[0; 512], &second].concat();
             assert_eq!(names(whole).unwrap(), ["a_b", "c", "d"]);
         }
-        assert_eq!(names(plain).unwrap(), ["a_b"]);
+        assert_eq!(names(plain.clone()).unwrap(), ["a_b"]);
+        // an archive that starts anywhere in what is read at once
+        for gap in (BUFFER - 520..BUFFER + 8).step_by(4) {
+            let whole = [&plain[..], &vec![0; gap - plain.len()], &packed].concat();
+            assert_eq!(names(whole).unwrap(), ["a_b", "c", "d"], "{gap}");
+        }
     }
 
     #[test]
@@ -141,7 +156,7 @@ mod tests {
         assert_eq!(names(b"initramfs".to_vec()), None);
         assert_eq!(names(vec![0x02, 0x21, 0x4c, 0x18, 0, 0]), None);
         let whole = archive(&["a.ko"]);
-        assert_eq!(names(whole[..whole.len() / 2].to_vec()), None);
+        assert_eq!(names(whole[..whole.len() / 4].to_vec()), None);
         assert_eq!(names([&whole[..], &[0x1f, 0x8b, 8, 0, 1]].concat()), None);
     }
 }

@@ -33,6 +33,8 @@ use crate::{ids::Ids, progress::Progress};
 
 /// The El Torito image for BIOS.
 const EL_TORITO: &str = "boot/grub/eltorito.img";
+/// What made the medium.
+const APPLICATION: &str = "DISKWRIGHT";
 /// What a disk's kernel is told of its own filesystems.
 const OF_THE_DISK: [&str; 3] = ["root", "boot", "rw"];
 
@@ -47,6 +49,10 @@ pub struct Medium {
     pub bios: Option<(NodeId, ElTorito)>,
     /// Volume id.
     pub label: String,
+    /// What made it, and who: 128 printable characters of ASCII at most.
+    pub application: String,
+    /// Empty where nobody says.
+    pub publisher: String,
     /// What the image calls its system.
     pub name: String,
     time: Time,
@@ -90,6 +96,8 @@ impl Medium {
             esp: root(),
             bios: None,
             label: format!("DISKWRIGHT_{:08X}", u32::from_be_bytes([a, b, c, d])),
+            application: APPLICATION.to_owned(),
+            publisher: String::new(),
             name: name.to_owned(),
             time: ids.time(),
         }
