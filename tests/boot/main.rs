@@ -10,6 +10,7 @@ mod qemu;
 
 mod changes;
 mod firmware;
+mod install;
 mod iso;
 mod selinux;
 mod trixie;

@@ -6,6 +6,7 @@
 #[path = "../common/tiny.rs"]
 mod tiny;
 
+mod edit;
 mod medium;
 mod refused;
 
