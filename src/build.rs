@@ -16,7 +16,7 @@ use diskwright_formats::{
     disk::{Layout, assemble_with_boot_code},
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
-    writer::{Compression, FormatWriter, Medium, Options},
+    writer::{Compression, Firmware, FormatWriter, Machine, Medium, Options},
 };
 use serde::Serialize;
 
@@ -40,6 +40,8 @@ use crate::{
 
 /// Longest blueprint in bytes; it may hold files.
 const BLUEPRINT_MAX: u64 = 16 << 20;
+/// Longest list of SSH keys in bytes.
+const KEYS_MAX: u64 = 1 << 20;
 /// Bytes per sector of the disk.
 const SECTOR_SIZE: u32 = 512;
 
@@ -69,6 +71,10 @@ pub struct BuildRequest {
     pub target_imgref: Option<String>,
     /// The program that an installer medium starts; `None` means the one beside this program.
     pub installer: Option<PathBuf>,
+    /// Build without the image's logically bound images, should there be some.
+    pub skip_bound_images: bool,
+    /// A file of keys that may log in as root by SSH.
+    pub root_ssh_authorized_keys: Option<PathBuf>,
     /// Size of the disk; `None` leaves it to the blueprint and then to the default.
     pub size: Option<SizeWish>,
     /// How clusters are compressed, in formats that can.
@@ -104,13 +110,13 @@ pub struct BuildReport {
 pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildReport> {
     let asked = Asked::check(request)?;
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
-    let (image, merged) = fetch_and_merge(&asked.reference, &request.source, progress)?;
+    let (image, merged) = fetch_and_merge(&asked.reference, &request.source, &boots, progress)?;
     let ids = ids(request, &asked, &image);
     let medium = InstallerMedium::prepare(request, &asked, &image, &merged, &ids, progress)?;
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
     let mut disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
-    let options = options(request, &image, &ids)?;
+    let options = options(request, &image, firmware(&volumes), &ids)?;
     if let Some(medium) = medium {
         let derived = (&ids, &options);
         let (path, medium) = medium.finish(request, &asked, &image, &volumes, derived, progress)?;
@@ -128,6 +134,7 @@ struct Asked {
     writers: Vec<&'static dyn FormatWriter>,
     blueprint: Blueprint,
     blueprint_text: String,
+    root_ssh_keys: Option<String>,
     size: DiskSize,
 }
 
@@ -148,13 +155,14 @@ impl Asked {
             Some(path) => read_blueprint(path)?,
             None => (Blueprint::default(), String::new()),
         };
+        let root_ssh_keys = request.root_ssh_authorized_keys.as_deref().map(read_keys).transpose()?;
         let size = match request.size {
             None => DiskSize::Default,
             Some(SizeWish::Absolute(bytes)) => DiskSize::Absolute(bytes),
             Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
-        Ok(Self { reference, writers, blueprint, blueprint_text, size })
+        Ok(Self { reference, writers, blueprint, blueprint_text, root_ssh_keys, size })
     }
 
     /// The reference that the system updates from.
@@ -185,6 +193,19 @@ fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
     Ok((blueprint, text))
 }
 
+/// Keys for root's logins: text, with a key in it at least.
+fn read_keys(path: &Path) -> Result<String> {
+    let read = || {
+        let mut text = String::new();
+        File::open(path)?.take(KEYS_MAX + 1).read_to_string(&mut text)?;
+        ensure!(text.len() as u64 <= KEYS_MAX, "more than {KEYS_MAX} bytes are no list of keys");
+        let is_key = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+        ensure!(text.lines().any(is_key), "no key in it");
+        Ok(text)
+    };
+    read().with_context(|| format!("--root-ssh-authorized-keys {}", path.display())).context(ErrorKind::Input)
+}
+
 fn read_text(source: impl Read) -> Result<String> {
     let mut text = String::new();
     source.take(BLUEPRINT_MAX + 1).read_to_string(&mut text)?;
@@ -192,15 +213,21 @@ fn read_text(source: impl Read) -> Result<String> {
     Ok(text)
 }
 
-/// The image with its layers merged.
+/// Whether disks can be made for the architecture.
+fn boots(architecture: &str) -> Result<()> {
+    Arch::from_oci(architecture).map(drop)
+}
+
+/// The image with its layers merged, if its architecture is accepted.
 pub(crate) fn fetch_and_merge(
     reference: &Reference,
     options: &source::Options,
+    accepts: &dyn Fn(&str) -> Result<()>,
     progress: &dyn Progress,
 ) -> Result<(OciImage, Merged)> {
     progress.begin("reading the image", None);
-    let image =
-        source::open(reference, options, progress).map_err(|error| with_source_marks(error, reference))?;
+    let image = source::open_for(reference, options, accepts, progress)
+        .map_err(|error| with_source_marks(error, reference))?;
     progress.begin("merging layers", None);
     let merged = merge::merge(&image.layers).context(ErrorKind::Input)?;
     Ok((image, merged))
@@ -272,6 +299,8 @@ fn wishes<'a>(
         default_kargs: !request.no_default_kernel_args,
         target,
         blueprint: &asked.blueprint,
+        skip_bound_images: request.skip_bound_images,
+        root_ssh_keys: asked.root_ssh_keys.as_deref(),
     })
 }
 
@@ -343,14 +372,21 @@ fn filesystem(content: &Content) -> Result<&'static dyn Filesystem> {
     by_name(content.filesystem).with_context(|| format!("no filesystem '{}'", content.filesystem))
 }
 
+/// What a machine made for the disk starts it with.
+fn firmware(volumes: &[Volume]) -> Firmware {
+    let is_for_uefi = volumes.iter().any(|volume| volume.type_uuid == deploy::ESP_TYPE);
+    if is_for_uefi { Firmware::Efi } else { Firmware::Bios }
+}
+
 /// What formats record beside the disk.
-fn options(request: &BuildRequest, image: &OciImage, ids: &Ids) -> Result<Options> {
+fn options(request: &BuildRequest, image: &OciImage, firmware: Firmware, ids: &Ids) -> Result<Options> {
     Ok(Options {
         compression: request.compression,
         sector_size: SECTOR_SIZE,
         seed: ids.uuid("formats").into_bytes(),
         time: ids.time().seconds,
         architecture: image_config(image)?.architecture().to_owned(),
+        machine: Machine { firmware, ..Machine::default() },
         ..Options::default()
     })
 }

@@ -290,6 +290,12 @@ pub struct SystemArgs {
     /// Reference that the installed system updates from [default: IMAGE]
     #[arg(long, value_name = "REFERENCE")]
     pub target_imgref: Option<String>,
+    /// Keys that may log in as root by SSH, one a line
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub root_ssh_authorized_keys: Option<PathBuf>,
+    /// Build although the image's logically bound images will not be on the disk
+    #[arg(long)]
+    pub skip_bound_images: bool,
     /// Time of everything that needs one, in seconds since 1970 [default: the image's own]
     #[arg(
         long,
@@ -355,6 +361,8 @@ impl BuildArgs {
             no_default_kernel_args: system.no_default_kernel_args,
             installer: system.installer.clone(),
             target_imgref: system.target_imgref.clone(),
+            skip_bound_images: system.skip_bound_images,
+            root_ssh_authorized_keys: system.root_ssh_authorized_keys.clone(),
             size: system.size,
             compression: out.compress,
             source_date_epoch: system.source_date_epoch,

@@ -59,8 +59,8 @@ pub(super) fn build_examples() -> String {
 pub(super) fn verify_notes() -> String {
     let mut text =
         String::from("Read are the partition table, the filesystems (ext4, FAT), the ostree repository\n");
-    text += "(every object is hashed), deployments, boot entries and bootloaders. Needs no root and\n";
-    text += "no mounts. The exit code is 3 if there is an error; warnings do not change it.\n\n";
+    text += "(every object is hashed), deployments, SELinux labels, boot entries and bootloaders. Needs no\n";
+    text += "root and no mounts. The exit code is 3 if there is an error; warnings do not change it.\n\n";
     text + EXIT_CODES
 }
 

@@ -22,39 +22,38 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+mod console;
+mod hardware;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use console::{Console, Typed};
+use hardware::{ARM, ARM_UEFI, Board, Drive, PC, SECURE_UEFI, UEFI};
+
 /// What an emulated kernel dies of in its first second, on a busy host, before it sees a disk.
 const EMULATOR_FAULTS: [&str; 2] = ["IO-APIC + timer doesn't work", "Oops: int3"];
-/// Code and fresh variables of UEFI firmware.
-const UEFI: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
-/// The same with Microsoft's keys enrolled, so that Secure Boot is on.
-const SECURE_UEFI: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.ms.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"];
-/// Everything but `cmpxchg16b`, after which QEMU 7.2 leaves wrong flags: Linux 6.12 dies of it.
-const CPU: &str = "max,cx16=off";
 const RUNNER: &str = include_str!("run-script.service");
 const WANTED: &str = "[Unit]\nWants=run-script.service\n";
 const PROLOGUE: &str = include_str!("prologue.sh");
 const EPILOGUE: &str = "\nsection end\nsync\nsystemctl poweroff\n";
+/// Nothing has started yet that wants to be stopped.
+const EARLY_EPILOGUE: &str = "\nsection end\nsync\nsystemctl poweroff --force\n";
+const EARLY_RUNNER: &str = "[Unit]\nAfter=basic.target\n[Service]\nType=exec\nStandardOutput=null\n\
+                            StandardError=null\nExecStart=/bin/bash /run/credentials/@system/script\n";
 /// What a console shows when waiting longer is useless.
 const DEAD_ENDS: [&str; 4] = ["Kernel panic", "emergency mode", "emergency shell", "grub rescue>"];
 
 /// A machine not yet started.
 pub(crate) struct Machine {
+    board: Board,
     drive: Drive,
+    /// Disks beside the one that is booted from, with their serial numbers.
+    targets: Vec<(PathBuf, String)>,
     credentials: Vec<(String, String)>,
     firmware: Option<[&'static str; 2]>,
-}
-
-/// What a machine boots from, and how it is attached.
-enum Drive {
-    /// A qcow2 disk that is written to.
-    Disk(PathBuf),
-    /// A raw file as a disc.
-    Disc(PathBuf),
-    /// A raw file as a disk that is only read.
-    Copy(PathBuf),
+    typed: Vec<Typed>,
+    ssh_port: Option<u16>,
 }
 
 /// What came out of a machine that powered itself off.
@@ -70,7 +69,8 @@ pub(crate) struct Report {
 impl Machine {
     /// A machine with `disk` (qcow2) as its only drive. The disk is written to: give an overlay.
     pub(crate) fn new(disk: &Path) -> Self {
-        Self::with(Drive::Disk(disk.into()))
+        let options = "format=qcow2,discard=unmap".into();
+        Self::with(Drive::Disk { path: disk.into(), options, sector_size: 512 })
     }
 
     /// A machine with `medium` in its only drive for discs.
@@ -78,13 +78,62 @@ impl Machine {
         Self::with(Drive::Disc(medium.into()))
     }
 
-    /// A machine whose only drive is a copy of `medium`.
+    /// A machine that boots a copy of `medium` on a disk.
     pub(crate) fn with_copy(medium: &Path) -> Self {
         Self::with(Drive::Copy(medium.into()))
     }
 
     fn with(drive: Drive) -> Self {
-        Self { drive, credentials: Vec::new(), firmware: None }
+        Self {
+            board: PC,
+            drive,
+            targets: Vec::new(),
+            credentials: Vec::new(),
+            firmware: None,
+            typed: Vec::new(),
+            ssh_port: None,
+        }
+    }
+
+    /// The disk is of a format by QEMU's name, and is only read: what the machine writes is lost.
+    pub(crate) fn read_only(mut self, format: &str) -> Self {
+        if let Drive::Disk { options, .. } = &mut self.drive {
+            *options = format!("format={format},snapshot=on");
+        }
+        self
+    }
+
+    /// Gives the disk sectors of that many bytes.
+    pub(crate) fn sector_size(mut self, bytes: u32) -> Self {
+        if let Drive::Disk { sector_size, .. } = &mut self.drive {
+            *sector_size = bytes;
+        }
+        self
+    }
+
+    /// Adds a disk (qcow2) with this serial number.
+    pub(crate) fn target(mut self, disk: &Path, serial: &str) -> Self {
+        self.targets.push((disk.into(), serial.into()));
+        self
+    }
+
+    /// Is a 64-bit Arm machine, which starts through UEFI.
+    pub(crate) fn aarch64(mut self) -> Self {
+        self.board = ARM;
+        self.firmware = Some(ARM_UEFI);
+        self
+    }
+
+    /// Types `text` at the first serial port once `prompt` was printed there, after what was asked before.
+    pub(crate) fn types(mut self, prompt: &'static str, text: &'static str) -> Self {
+        self.typed.push((prompt, text));
+        self
+    }
+
+    /// Makes the machine's SSH port reachable at this port of the host.
+    pub(crate) fn ssh_port(mut self, port: u16) -> Self {
+        self.ssh_port = Some(port);
+        self
     }
 
     /// Starts through UEFI, with fresh variables, instead of a BIOS.
@@ -116,6 +165,13 @@ impl Machine {
             .drop_in("multi-user.target", WANTED)
     }
 
+    /// Runs `text` as soon as basic.target is reached, then powers off at once.
+    pub(crate) fn early_script(self, text: &str) -> Self {
+        self.credential("script", &[PROLOGUE, text, EARLY_EPILOGUE].concat())
+            .unit("run-script.service", EARLY_RUNNER)
+            .drop_in("basic.target", WANTED)
+    }
+
     /// Adds a file to `/run/credentials/@system`.
     pub(crate) fn credential(mut self, name: &str, text: &str) -> Self {
         self.credentials.push((name.into(), BASE64.encode(text)));
@@ -128,11 +184,11 @@ impl Machine {
     /// No power off in time, a dead end on the console, or a report without its
     /// end; the text holds the last lines of the console.
     pub(crate) fn boot(&self, timeout: Duration) -> Result<Report, String> {
-        let mut outcome = self.attempt(timeout);
+        let mut outcome = self.report(timeout);
         for _ in 0..2 {
             match &outcome {
                 Err(why) if EMULATOR_FAULTS.iter().any(|fault| why.contains(fault)) => {
-                    outcome = self.attempt(timeout);
+                    outcome = self.report(timeout);
                 }
                 _ => break,
             }
@@ -140,46 +196,60 @@ impl Machine {
         outcome
     }
 
-    fn attempt(&self, timeout: Duration) -> Result<Report, String> {
-        let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
+    /// As [`Self::boot`], of a machine that ends or restarts without having reported.
+    pub(crate) fn run(&self, timeout: Duration) -> Result<Report, String> {
+        self.attempt(timeout).map_or_else(|(why, report)| Err(report.explain(&why)), Ok)
+    }
+
+    fn report(&self, timeout: Duration) -> Result<Report, String> {
+        let report = self.run(timeout)?;
+        let has_end = report.output.contains("\n@@ end\n");
+        if has_end { Ok(report) } else { Err(report.explain("powered off without the end of the report")) }
+    }
+
+    fn attempt(&self, timeout: Duration) -> Result<Report, (String, Report)> {
+        let scratch = tempfile::tempdir().unwrap();
         let start = Instant::now();
-        let mut qemu = self
-            .command(scratch.path())
-            .spawn()
-            .map_err(|e| format!("starting qemu-system-x86_64 (package qemu-system-x86): {e}"))?;
-        let outcome = wait(&mut qemu, &scratch.path().join("serial"), start + timeout);
+        let qemu = self.command(scratch.path()).spawn();
+        let mut qemu = qemu.unwrap_or_else(|error| {
+            panic!("starting {} (packages {}): {error}", self.board.program, self.board.packages)
+        });
+        let mut console = Console::new(scratch.path(), &self.typed);
+        let outcome = wait(&mut qemu, &mut console, start + timeout);
         let text = |name| {
             let bytes = fs::read(scratch.path().join(name)).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         };
         let report = Report { serial: text("serial"), output: text("report"), duration: start.elapsed() };
         match outcome {
-            Ok(()) if report.output.contains("\n@@ end\n") => Ok(report),
-            Ok(()) => Err(report.explain("powered off without the end of the report")),
-            Err(why) => Err(report.explain(&why)),
+            Ok(()) => Ok(report),
+            Err(why) => Err((why, report)),
         }
     }
 
     fn command(&self, scratch: &Path) -> Command {
-        let mut command = Command::new("qemu-system-x86_64");
+        let mut command = Command::new(self.board.program);
         let accelerator = env::var("DISKWRIGHT_TEST_ACCEL").unwrap_or_else(|_| "tcg,thread=multi".into());
+        let forward =
+            self.ssh_port.map(|port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22")).unwrap_or_default();
         command
-            .args(["-accel", &accelerator, "-machine", "q35", "-cpu", CPU])
+            .args(["-accel", &accelerator, "-machine", self.board.machine, "-cpu", self.board.cpu])
             .args(["-m", "2048", "-smp", "1", "-nodefaults", "-display", "none", "-no-reboot"])
-            .args(["-device", "virtio-rng-pci", "-nic", "user,model=virtio-net-pci"])
+            .args(["-device", "virtio-rng-pci", "-nic", &format!("user,model=virtio-net-pci{forward}")])
             .args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=report,name=report"])
             .arg("-chardev")
             .arg(format!("file,id=report,path={}", scratch.join("report").display()))
-            .arg("-serial")
-            .arg(format!("file:{}", scratch.join("serial").display()))
+            .args(Console::arguments(scratch))
             .args(self.drive.arguments())
+            .args(self.targets.iter().flat_map(|(path, serial)| hardware::target(path, serial)))
             .stdin(Stdio::null());
         for (name, value) in &self.credentials {
             command.arg("-smbios").arg(format!("type=11,value=io.systemd.credential.binary:{name}={value}"));
         }
         if let Some([code, fresh]) = self.firmware {
             let variables = scratch.join("variables");
-            fs::copy(fresh, &variables).expect("UEFI firmware is installed (package ovmf)");
+            let copied = fs::copy(fresh, &variables);
+            copied.unwrap_or_else(|e| panic!("{fresh} (packages {}): {e}", self.board.packages));
             if self.firmware == Some(SECURE_UEFI) {
                 command.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
             }
@@ -190,23 +260,6 @@ impl Machine {
                 .arg(format!("if=pflash,format=raw,file={}", variables.display()));
         }
         command
-    }
-}
-
-impl Drive {
-    fn arguments(&self) -> [String; 4] {
-        let only_read = |kind: &str, path: &Path| {
-            format!("if=none,id=medium,{kind},format=raw,readonly=on,file={}", path.display())
-        };
-        let (drive, device) = match self {
-            Self::Disk(path) => {
-                let drive = format!("if=none,id=disk,format=qcow2,discard=unmap,file={}", path.display());
-                (drive, "virtio-blk-pci,drive=disk")
-            }
-            Self::Disc(path) => (only_read("media=cdrom", path), "ide-cd,drive=medium"),
-            Self::Copy(path) => (only_read("media=disk", path), "virtio-blk-pci,drive=medium"),
-        };
-        ["-drive".into(), drive, "-device".into(), format!("{device},bootindex=0")]
     }
 }
 
@@ -232,13 +285,12 @@ impl Report {
     }
 }
 
-fn wait(qemu: &mut Child, serial: &Path, deadline: Instant) -> Result<(), String> {
+fn wait(qemu: &mut Child, console: &mut Console, deadline: Instant) -> Result<(), String> {
     loop {
         if let Some(status) = qemu.try_wait().map_err(|e| e.to_string())? {
             return if status.success() { Ok(()) } else { Err(format!("qemu: {status}")) };
         }
-        let console = fs::read(serial).unwrap_or_default();
-        let console = String::from_utf8_lossy(&console);
+        let console = console.printed();
         let dead_end = DEAD_ENDS.iter().find(|mark| console.contains(**mark));
         let why = dead_end.map(|mark| format!("console says {mark:?}"));
         let why = why.or_else(|| (Instant::now() > deadline).then(|| "no power off".into()));
