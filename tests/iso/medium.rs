@@ -17,10 +17,10 @@ struct Opened {
 
 impl Opened {
     fn new(arguments: &[&str]) -> Self {
-        Self::of(image(), arguments)
+        Self::of(&image(), arguments)
     }
 
-    fn of(image: Tiny, arguments: &[&str]) -> Self {
+    fn of(image: &Tiny, arguments: &[&str]) -> Self {
         let built = Built::new(&image.write(), arguments);
         let iso = built.medium();
         let to = text(&built.path("files"));
@@ -85,7 +85,7 @@ fn an_image_with_one_bootloader_makes_a_medium_for_one_firmware() {
     let bios = image().without("usr/lib/shim").without("usr/lib/grub/x86_64-efi-signed");
     let uefi = image().without("usr/lib/grub/i386-pc/cdboot.img");
     for (image, named, other) in [(bios, "BIOS", "UEFI"), (uefi, "UEFI", "BIOS")] {
-        let opened = Opened::of(image, &["-t", "iso"]);
+        let opened = Opened::of(&image, &["-t", "iso"]);
         let torito = opened.report("-report_el_torito");
         assert!(torito.contains(&format!("img : 1 {named} y none")) && !torito.contains(other), "{torito}");
         let verdict = pass("gdisk", "sgdisk", &["-v", &opened.iso]);
