@@ -16,7 +16,7 @@ use diskwright_formats::{
     disk::{Layout, assemble_with_boot_code},
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
-    writer::{Compression, Firmware, FormatWriter, Machine, Medium, Options},
+    writer::{Compression, Firmware, FormatWriter, Machine, Medium, Options, by_name as by_type},
 };
 use serde::Serialize;
 
@@ -31,9 +31,10 @@ use crate::{
     error::{ErrorKind, Hint},
     ids::Ids,
     merge::{self, Merged},
-    output::OutputSet,
+    output::{self, OutputSet},
     plan::{self, DiskSize, Wish},
     progress::Progress,
+    publish::aws,
     source::{self, Hinted, Kind, OciImage, Reference},
     write::{self, BuiltOutput, Disks},
 };
@@ -42,6 +43,8 @@ use crate::{
 const BLUEPRINT_MAX: u64 = 16 << 20;
 /// Longest list of SSH keys in bytes.
 const KEYS_MAX: u64 = 1 << 20;
+/// The type that can become an AMI.
+const AMI: &str = "ami";
 /// Bytes per sector of the disk.
 const SECTOR_SIZE: u32 = 512;
 
@@ -81,6 +84,8 @@ pub struct BuildRequest {
     pub compression: Compression,
     /// Time of everything that needs one, in seconds since 1970; `None` means the image's own.
     pub source_date_epoch: Option<i64>,
+    /// The AMI that the disk of type `ami` shall become.
+    pub aws: Option<aws::Wish>,
 }
 
 /// How large the disk shall be.
@@ -101,6 +106,9 @@ pub struct BuildReport {
     pub manifest_digest: String,
     /// One entry for each file, in the order of the request's types.
     pub outputs: Vec<BuiltOutput>,
+    /// What there is at AWS now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aws: Option<aws::Published>,
 }
 
 /// Turns an image into disks.
@@ -125,7 +133,8 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     drop(volumes);
     let written = write::write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
     outputs.commit()?;
-    Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written })
+    let aws = publish(request, &disks, &image, progress)?;
+    Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written, aws })
 }
 
 /// A request whose names are known to mean something.
@@ -143,6 +152,7 @@ impl Asked {
     fn check(request: &BuildRequest) -> Result<Self> {
         let reference = parse_reference(&request.reference)?;
         let writers = write::writers(&request.types)?;
+        check_publication(request, &writers)?;
         if let Some(name) = request.rootfs.as_deref().filter(|name| by_name(name).is_none()) {
             return Err(
                 anyhow!("--rootfs {name}: no such filesystem can be written").context(ErrorKind::Usage)
@@ -175,6 +185,16 @@ impl Asked {
         let specs = self.writers.iter().map(|writer| writer.spec());
         specs.filter(|spec| spec.path == path).map(|spec| spec.size_multiple).max().unwrap_or(1)
     }
+}
+
+/// Names, and missing credentials, are told before the build, which takes longer.
+fn check_publication(request: &BuildRequest, writers: &[&dyn FormatWriter]) -> Result<()> {
+    let Some(wish) = &request.aws else { return Ok(()) };
+    if !writers.iter().any(|writer| writer.spec().name == AMI) {
+        let error = anyhow!("--aws-ami-name needs a disk of type {AMI}");
+        return Err(error.context(Hint(format!("add --type {AMI}"))).context(ErrorKind::Usage));
+    }
+    aws::check(wish)
 }
 
 pub(crate) fn parse_reference(text: &str) -> Result<Reference> {
@@ -269,6 +289,24 @@ fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
     let created = || image_config(image).ok().and_then(|config| config.created());
     let time = request.source_date_epoch.or_else(created).unwrap_or(0);
     Ids::new(&image.manifest_digest, asked.blueprint_text.as_bytes(), time)
+}
+
+/// The disk to AWS, if that is wished for. The files stay, whatever comes of it.
+fn publish(
+    request: &BuildRequest,
+    disks: &Disks,
+    image: &OciImage,
+    progress: &dyn Progress,
+) -> Result<Option<aws::Published>> {
+    let Some(wish) = &request.aws else { return Ok(None) };
+    let path = by_type(AMI).context("no such type")?.spec().path;
+    let disk = disks.get(path).context("no disk to publish")?;
+    output::go_on_after_commit();
+    let architecture = image_config(image)?.architecture().to_owned();
+    let wish = aws::Wish { architecture: Some(architecture), ..wish.clone() };
+    let path = request.output.join(path).display().to_string();
+    let hint = || Hint(format!("the disk is complete; to publish it alone: diskwright publish aws {path}"));
+    aws::publish(disk, &wish, progress).with_context(hint).context("publishing to AWS").map(Some)
 }
 
 fn deploy_volumes(

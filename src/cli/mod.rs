@@ -3,6 +3,7 @@
 //! `build` is the verb when none is named ([`parse_from`] puts it in), and its flags have the names
 //! that bootc-image-builder gives them. Names of formats and filesystems come from the registries.
 
+mod publish;
 mod text;
 mod values;
 
@@ -21,7 +22,8 @@ use crate::{
     verify::VerifyRequest,
 };
 
-pub use text::{Version, inspection, paths, size, verification};
+pub use publish::{AwsArgs, Cloud, PublishAwsArgs};
+pub use text::{Version, inspection, paths, permissions, policy, published, size, verification};
 
 /// What is made when no type is named.
 const DEFAULT_TYPE: &str = "qcow2";
@@ -55,6 +57,9 @@ pub enum Verb {
     Inspect(InspectArgs),
     /// Read a disk back and say what is wrong with it
     Verify(VerifyArgs),
+    /// Make a disk that exists an image of a cloud
+    #[command(subcommand)]
+    Publish(Cloud),
     /// Show the version, formats and filesystems of this program
     Version {
         /// How to write it
@@ -206,6 +211,9 @@ pub struct BuildArgs {
     /// What to put on the disk.
     #[command(flatten)]
     pub system: SystemArgs,
+    /// What the disk becomes at AWS.
+    #[command(flatten)]
+    pub aws: AwsArgs,
     /// What people type out of habit.
     #[command(flatten)]
     pub dead: DeadArgs,
@@ -366,6 +374,7 @@ impl BuildArgs {
             size: system.size,
             compression: out.compress,
             source_date_epoch: system.source_date_epoch,
+            aws: self.aws.wish(),
         }
     }
 }
