@@ -16,7 +16,7 @@ use diskwright_formats::{
     disk::{Layout, assemble_with_boot_code},
     filesystem::{Filesystem, Identity, by_name},
     sparse::Sparse,
-    writer::{Compression, FormatWriter, Medium, Options},
+    writer::{Compression, Firmware, FormatWriter, Machine, Medium, Options, by_name as by_type},
 };
 use serde::Serialize;
 
@@ -31,15 +31,20 @@ use crate::{
     error::{ErrorKind, Hint},
     ids::Ids,
     merge::{self, Merged},
-    output::OutputSet,
+    output::{self, OutputSet},
     plan::{self, DiskSize, Wish},
     progress::Progress,
+    publish::aws,
     source::{self, Hinted, Kind, OciImage, Reference},
     write::{self, BuiltOutput, Disks},
 };
 
 /// Longest blueprint in bytes; it may hold files.
 const BLUEPRINT_MAX: u64 = 16 << 20;
+/// Longest list of SSH keys in bytes.
+const KEYS_MAX: u64 = 1 << 20;
+/// The type that can become an AMI.
+const AMI: &str = "ami";
 /// Bytes per sector of the disk.
 const SECTOR_SIZE: u32 = 512;
 
@@ -69,12 +74,18 @@ pub struct BuildRequest {
     pub target_imgref: Option<String>,
     /// The program that an installer medium starts; `None` means the one beside this program.
     pub installer: Option<PathBuf>,
+    /// Build without the image's logically bound images, should there be some.
+    pub skip_bound_images: bool,
+    /// A file of keys that may log in as root by SSH.
+    pub root_ssh_authorized_keys: Option<PathBuf>,
     /// Size of the disk; `None` leaves it to the blueprint and then to the default.
     pub size: Option<SizeWish>,
     /// How clusters are compressed, in formats that can.
     pub compression: Compression,
     /// Time of everything that needs one, in seconds since 1970; `None` means the image's own.
     pub source_date_epoch: Option<i64>,
+    /// The AMI that the disk of type `ami` shall become.
+    pub aws: Option<aws::Wish>,
 }
 
 /// How large the disk shall be.
@@ -95,6 +106,9 @@ pub struct BuildReport {
     pub manifest_digest: String,
     /// One entry for each file, in the order of the request's types.
     pub outputs: Vec<BuiltOutput>,
+    /// What there is at AWS now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aws: Option<aws::Published>,
 }
 
 /// Turns an image into disks.
@@ -104,13 +118,13 @@ pub struct BuildReport {
 pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildReport> {
     let asked = Asked::check(request)?;
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
-    let (image, merged) = fetch_and_merge(&asked.reference, &request.source, progress)?;
+    let (image, merged) = fetch_and_merge(&asked.reference, &request.source, &boots, progress)?;
     let ids = ids(request, &asked, &image);
     let medium = InstallerMedium::prepare(request, &asked, &image, &merged, &ids, progress)?;
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
     let mut disks = lay_out_all(&volumes, &asked, &ids).context("laying out the disk")?;
-    let options = options(request, &image, &ids)?;
+    let options = options(request, &image, firmware(&volumes), &ids)?;
     if let Some(medium) = medium {
         let derived = (&ids, &options);
         let (path, medium) = medium.finish(request, &asked, &image, &volumes, derived, progress)?;
@@ -119,7 +133,8 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     drop(volumes);
     let written = write::write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
     outputs.commit()?;
-    Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written })
+    let aws = publish(request, &disks, &image, progress)?;
+    Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written, aws })
 }
 
 /// A request whose names are known to mean something.
@@ -128,6 +143,7 @@ struct Asked {
     writers: Vec<&'static dyn FormatWriter>,
     blueprint: Blueprint,
     blueprint_text: String,
+    root_ssh_keys: Option<String>,
     size: DiskSize,
 }
 
@@ -136,6 +152,7 @@ impl Asked {
     fn check(request: &BuildRequest) -> Result<Self> {
         let reference = parse_reference(&request.reference)?;
         let writers = write::writers(&request.types)?;
+        check_publication(request, &writers)?;
         if let Some(name) = request.rootfs.as_deref().filter(|name| by_name(name).is_none()) {
             return Err(
                 anyhow!("--rootfs {name}: no such filesystem can be written").context(ErrorKind::Usage)
@@ -148,13 +165,14 @@ impl Asked {
             Some(path) => read_blueprint(path)?,
             None => (Blueprint::default(), String::new()),
         };
+        let root_ssh_keys = request.root_ssh_authorized_keys.as_deref().map(read_keys).transpose()?;
         let size = match request.size {
             None => DiskSize::Default,
             Some(SizeWish::Absolute(bytes)) => DiskSize::Absolute(bytes),
             Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
-        Ok(Self { reference, writers, blueprint, blueprint_text, size })
+        Ok(Self { reference, writers, blueprint, blueprint_text, root_ssh_keys, size })
     }
 
     /// The reference that the system updates from.
@@ -167,6 +185,16 @@ impl Asked {
         let specs = self.writers.iter().map(|writer| writer.spec());
         specs.filter(|spec| spec.path == path).map(|spec| spec.size_multiple).max().unwrap_or(1)
     }
+}
+
+/// Names, and missing credentials, are told before the build, which takes longer.
+fn check_publication(request: &BuildRequest, writers: &[&dyn FormatWriter]) -> Result<()> {
+    let Some(wish) = &request.aws else { return Ok(()) };
+    if !writers.iter().any(|writer| writer.spec().name == AMI) {
+        let error = anyhow!("--aws-ami-name needs a disk of type {AMI}");
+        return Err(error.context(Hint(format!("add --type {AMI}"))).context(ErrorKind::Usage));
+    }
+    aws::check(wish)
 }
 
 pub(crate) fn parse_reference(text: &str) -> Result<Reference> {
@@ -185,6 +213,19 @@ fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
     Ok((blueprint, text))
 }
 
+/// Keys for root's logins: text, with a key in it at least.
+fn read_keys(path: &Path) -> Result<String> {
+    let read = || {
+        let mut text = String::new();
+        File::open(path)?.take(KEYS_MAX + 1).read_to_string(&mut text)?;
+        ensure!(text.len() as u64 <= KEYS_MAX, "more than {KEYS_MAX} bytes are no list of keys");
+        let is_key = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+        ensure!(text.lines().any(is_key), "no key in it");
+        Ok(text)
+    };
+    read().with_context(|| format!("--root-ssh-authorized-keys {}", path.display())).context(ErrorKind::Input)
+}
+
 fn read_text(source: impl Read) -> Result<String> {
     let mut text = String::new();
     source.take(BLUEPRINT_MAX + 1).read_to_string(&mut text)?;
@@ -192,15 +233,21 @@ fn read_text(source: impl Read) -> Result<String> {
     Ok(text)
 }
 
-/// The image with its layers merged.
+/// Whether disks can be made for the architecture.
+fn boots(architecture: &str) -> Result<()> {
+    Arch::from_oci(architecture).map(drop)
+}
+
+/// The image with its layers merged, if its architecture is accepted.
 pub(crate) fn fetch_and_merge(
     reference: &Reference,
     options: &source::Options,
+    accepts: &dyn Fn(&str) -> Result<()>,
     progress: &dyn Progress,
 ) -> Result<(OciImage, Merged)> {
     progress.begin("reading the image", None);
-    let image =
-        source::open(reference, options, progress).map_err(|error| with_source_marks(error, reference))?;
+    let image = source::open_for(reference, options, accepts, progress)
+        .map_err(|error| with_source_marks(error, reference))?;
     progress.begin("merging layers", None);
     let merged = merge::merge(&image.layers).context(ErrorKind::Input)?;
     Ok((image, merged))
@@ -244,6 +291,24 @@ fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
     Ids::new(&image.manifest_digest, asked.blueprint_text.as_bytes(), time)
 }
 
+/// The disk to AWS, if that is wished for. The files stay, whatever comes of it.
+fn publish(
+    request: &BuildRequest,
+    disks: &Disks,
+    image: &OciImage,
+    progress: &dyn Progress,
+) -> Result<Option<aws::Published>> {
+    let Some(wish) = &request.aws else { return Ok(None) };
+    let path = by_type(AMI).context("no such type")?.spec().path;
+    let disk = disks.get(path).context("no disk to publish")?;
+    output::go_on_after_commit();
+    let architecture = image_config(image)?.architecture().to_owned();
+    let wish = aws::Wish { architecture: Some(architecture), ..wish.clone() };
+    let path = request.output.join(path).display().to_string();
+    let hint = || Hint(format!("the disk is complete; to publish it alone: diskwright publish aws {path}"));
+    aws::publish(disk, &wish, progress).with_context(hint).context("publishing to AWS").map(Some)
+}
+
 fn deploy_volumes(
     request: &BuildRequest,
     asked: &Asked,
@@ -272,6 +337,8 @@ fn wishes<'a>(
         default_kargs: !request.no_default_kernel_args,
         target,
         blueprint: &asked.blueprint,
+        skip_bound_images: request.skip_bound_images,
+        root_ssh_keys: asked.root_ssh_keys.as_deref(),
     })
 }
 
@@ -343,14 +410,21 @@ fn filesystem(content: &Content) -> Result<&'static dyn Filesystem> {
     by_name(content.filesystem).with_context(|| format!("no filesystem '{}'", content.filesystem))
 }
 
+/// What a machine made for the disk starts it with.
+fn firmware(volumes: &[Volume]) -> Firmware {
+    let is_for_uefi = volumes.iter().any(|volume| volume.type_uuid == deploy::ESP_TYPE);
+    if is_for_uefi { Firmware::Efi } else { Firmware::Bios }
+}
+
 /// What formats record beside the disk.
-fn options(request: &BuildRequest, image: &OciImage, ids: &Ids) -> Result<Options> {
+fn options(request: &BuildRequest, image: &OciImage, firmware: Firmware, ids: &Ids) -> Result<Options> {
     Ok(Options {
         compression: request.compression,
         sector_size: SECTOR_SIZE,
         seed: ids.uuid("formats").into_bytes(),
         time: ids.time().seconds,
         architecture: image_config(image)?.architecture().to_owned(),
+        machine: Machine { firmware, ..Machine::default() },
         ..Options::default()
     })
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use diskwright_formats::tree::Kind;
+use diskwright_formats::tree::{Kind, NodeId};
 use serde::Serialize;
 
 use crate::{
     build::{fetch_and_merge, image_config, parse_reference},
     deploy::{
-        arch::Arch, bootloader, content_bytes, install_config::InstallConfig, rootfs::Rootfs, selinux,
-        system::OsRelease,
+        arch::Arch, bootloader, content_bytes, install_config::InstallConfig, kernel, rootfs::Rootfs,
+        selinux, system::OsRelease,
     },
     progress::Progress,
     source::{self, Layer},
@@ -97,7 +97,7 @@ pub struct InspectedLayer {
 /// Anything a stage reports; an [`crate::ErrorKind`] in the chain says whose fault it is.
 pub fn inspect(request: &InspectRequest, progress: &dyn Progress) -> Result<Inspection> {
     let reference = parse_reference(&request.reference)?;
-    let (image, merged) = fetch_and_merge(&reference, &request.source, progress)?;
+    let (image, merged) = fetch_and_merge(&reference, &request.source, &|_| Ok(()), progress)?;
     let config = image_config(&image)?;
     let rootfs = Rootfs { tree: &merged.tree, root: merged.tree.root() };
     let arch = Arch::from_oci(config.architecture());
@@ -138,7 +138,19 @@ fn kernels(rootfs: &Rootfs<'_>) -> Vec<Kernel> {
         let initramfs_size = length(&format!("usr/lib/modules/{version}/initramfs.img"));
         Some(Kernel { size: length(&path)?, version, path, initramfs_size })
     };
-    rootfs.list("usr/lib/modules").into_iter().filter_map(kernel).collect()
+    let found: Vec<_> = rootfs.list("usr/lib/modules").into_iter().filter_map(kernel).collect();
+    if found.is_empty() { legacy_kernel(rootfs).into_iter().collect() } else { found }
+}
+
+/// The kernel of an older layout.
+fn legacy_kernel(rootfs: &Rootfs<'_>) -> Option<Kernel> {
+    let found = kernel::Kernel::find(rootfs).ok()?;
+    let length = |id: NodeId| match &rootfs.tree.node(id).kind {
+        Kind::File(content) => content.len(),
+        _ => 0,
+    };
+    let (size, initramfs_size) = (length(found.vmlinuz), found.initramfs.map(length));
+    Some(Kernel { version: found.version, path: found.path, size, initramfs_size })
 }
 
 fn bootloaders(rootfs: &Rootfs<'_>, arch: Arch) -> Vec<Bootloader> {

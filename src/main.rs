@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use diskwright::{
     ErrorKind,
-    cli::{self, BuildArgs, Cli, ConvertArgs, Format, InspectArgs, IsoVerb, Verb, VerifyArgs},
+    cli::{self, BuildArgs, Cli, Cloud, ConvertArgs, Format, InspectArgs, IsoVerb, PublishAwsArgs, Verb, VerifyArgs},
     error, output,
     progress::{self, End, Watcher},
 };
@@ -53,6 +53,11 @@ fn run(cli: &Cli, watcher: &Arc<dyn Watcher>) -> Result<ExitCode> {
             code = found;
             shown
         }
+        Verb::Publish(Cloud::Aws(arguments)) => {
+            let (shown, found) = publish_aws(arguments, &**watcher)?;
+            code = found;
+            shown
+        }
         Verb::Version { format } => version(*format)?,
         Verb::Completions { shell } => Shown(cli::completions(*shell), Value::Null),
     };
@@ -64,8 +69,12 @@ fn build(arguments: &BuildArgs, watcher: &dyn Watcher) -> Result<Shown> {
     for notice in arguments.dead.notices() {
         watcher.note(&notice);
     }
+    if let Some(notice) = arguments.aws.notice() {
+        watcher.note(notice);
+    }
     let report = diskwright::build(&arguments.request(), watcher)?;
-    Ok(Shown(cli::paths(&report.outputs), serde_json::to_value(&report)?))
+    let images = report.aws.as_ref().map(cli::published).unwrap_or_default();
+    Ok(Shown(cli::paths(&report.outputs) + &images, serde_json::to_value(&report)?))
 }
 
 fn convert(arguments: &ConvertArgs, watcher: &dyn Watcher) -> Result<Shown> {
@@ -95,6 +104,22 @@ fn verify(arguments: &VerifyArgs, watcher: &dyn Watcher) -> Result<(Shown, ExitC
     let report = diskwright::verify(&arguments.request(), watcher)?;
     let code = if report.errors > 0 { ErrorKind::Input.exit_code() } else { 0 };
     Ok((show(&report, arguments.format, cli::verification)?, ExitCode::from(code)))
+}
+
+/// A dry run shows the policy whatever is allowed; what is not is told in the exit code.
+fn publish_aws(arguments: &PublishAwsArgs, watcher: &dyn Watcher) -> Result<(Shown, ExitCode)> {
+    if let Some(notice) = arguments.aws.notice() {
+        watcher.note(notice);
+    }
+    let request = arguments.request()?;
+    if !arguments.dry_run {
+        let published = diskwright::publish::publish(&request, watcher)?;
+        return Ok((show(&published, arguments.format, cli::published)?, ExitCode::SUCCESS));
+    }
+    let run = diskwright::publish::dry_run(&request, watcher)?;
+    cli::permissions(&run).for_each(|line| watcher.note(&line));
+    let code = if run.is_allowed() { 0 } else { ErrorKind::Network.exit_code() };
+    Ok((show(&run, arguments.format, cli::policy)?, ExitCode::from(code)))
 }
 
 fn version(format: Format) -> Result<Shown> {

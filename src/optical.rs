@@ -41,8 +41,8 @@ pub fn lay_out(mut medium: Medium, ids: &Ids) -> Result<Sparse> {
         boot_code = Some(image.boot_code(sector));
     }
     let start = round_up(layout.len(), MIB);
-    let esp = esp(&medium.esp, ids, start)?;
-    let end = start + esp.len();
+    let esp = medium.esp.as_ref().map(|tree| esp(tree, ids, start)).transpose()?;
+    let end = start + esp.as_ref().map_or(0, Sparse::len);
     let size = round_up(end + BACKUP, MIB);
     let volume = Volume {
         id: &medium.label,
@@ -51,14 +51,17 @@ pub fn lay_out(mut medium: Medium, ids: &Ids) -> Result<Sparse> {
         time: ids.time(),
         size,
     };
-    let boot = Boot { bios: medium.bios.as_ref().map(|(file, _)| *file), efi: Some(start..end) };
+    let boot =
+        Boot { bios: medium.bios.as_ref().map(|(file, _)| *file), efi: esp.is_some().then_some(start..end) };
     let iso = iso9660::write(&medium.tree, &layout, &volume, &boot).context("writing the ISO 9660")?;
-    let partitions = vec![
-        partition(ids, "ISO9660", SYSTEM_AREA, iso.len(), DATA_TYPE, READ_ONLY),
-        partition(ids, "EFI-SYSTEM", start, esp.len(), ESP_TYPE, 0),
-    ];
+    let mut partitions = vec![partition(ids, "ISO9660", SYSTEM_AREA, iso.len(), DATA_TYPE, READ_ONLY)];
+    let mut volumes = vec![(0, iso)];
+    if let Some(esp) = esp {
+        partitions.push(partition(ids, "EFI-SYSTEM", start, esp.len(), ESP_TYPE, 0));
+        volumes.push((1, esp));
+    }
     let table = Table { size, sector_size: SECTOR_SIZE, uuid: ids.uuid("medium disk"), partitions };
-    Ok(assemble_with_boot_code(&table, &[(0, iso), (1, esp)], boot_code.as_ref())?)
+    Ok(assemble_with_boot_code(&table, &volumes, boot_code.as_ref())?)
 }
 
 fn partition(ids: &Ids, name: &str, offset: u64, size: u64, type_uuid: Uuid, attributes: u64) -> Partition {

@@ -336,6 +336,11 @@ impl Thing {
     }
 }
 
+/// There is more to do after a commit: a signal ends the process again, and leaves the files.
+pub fn go_on_after_commit() {
+    made().is_committed = false;
+}
+
 /// From now on SIGINT and SIGTERM call `farewell`, remove what unfinished sets have made, and end the
 /// process with 128 and the signal's number. A signal that comes just after a commit is let pass:
 /// the work is done.

@@ -5,10 +5,14 @@
 
 #[path = "bad_inputs/blueprint.rs"]
 mod blueprint;
+#[path = "bad_inputs/bound_images.rs"]
+mod bound_images;
 #[path = "bad_inputs/image.rs"]
 mod image;
 #[path = "bad_inputs/interrupted.rs"]
 mod interrupted;
+#[path = "bad_inputs/kernel.rs"]
+mod kernel;
 #[path = "bad_inputs/layers.rs"]
 mod layers;
 #[path = "bad_inputs/place.rs"]

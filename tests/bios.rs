@@ -1,10 +1,14 @@
 //! GRUB for BIOS, put together from the files of Debian's grub-pc-bin: what it
-//! unpacks to is what `grub-mkimage` packs, byte for byte.
+//! unpacks to is what `grub-mkimage` packs, byte for byte. The host's GRUB judges, and the one that is
+//! in the image of the next release (`DISKWRIGHT_DEMO_IMAGE_TRIXIE`).
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "common/demo.rs"]
+mod demo;
+
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use diskwright::deploy::bootloader::bios::{core_image::Parts, modules::Dependencies};
@@ -17,20 +21,73 @@ const SECTOR_COUNT: usize = 508;
 const COMPRESSED: usize = SECTOR + 8;
 const UNCOMPRESSED: usize = SECTOR + 12;
 
+/// A GRUB: its files, and the program that packs them.
+struct Grub {
+    files: PathBuf,
+    mkimage: Vec<PathBuf>,
+}
+
+impl Grub {
+    fn of_host() -> Self {
+        Self { files: FILES.into(), mkimage: vec!["grub-mkimage".into()] }
+    }
+
+    /// Out of the layers of the image of Debian 13, run with the libraries it has there.
+    fn of_trixie(directory: &Path) -> Self {
+        let layout = demo::image("DISKWRIGHT_DEMO_IMAGE_TRIXIE", "demo-image-trixie", " --suite trixie");
+        let blobs = fs::read_dir(layout.join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().path());
+        let libraries = "usr/lib/x86_64-linux-gnu";
+        for blob in blobs.filter(|blob| fs::metadata(blob).unwrap().len() > 1 << 20) {
+            let wanted = [&format!("{libraries}/*.so*"), "usr/bin/grub-mkimage", "usr/lib/grub/i386-pc/*"];
+            // Tar fails over what another layer holds.
+            let mut tar = Command::new("tar");
+            tar.args(["--wildcards", "--no-wildcards-match-slash", "-xf"]).arg(blob).arg("-C").arg(directory);
+            tar.args(wanted).output().unwrap_or_else(|error| panic!("tar (packages tar, zstd): {error}"));
+        }
+        let libraries = directory.join(libraries);
+        let loader = vec![libraries.join("ld-linux-x86-64.so.2"), "--library-path".into(), libraries];
+        let files = directory.join("usr/lib/grub/i386-pc");
+        Self { files, mkimage: [loader, vec![directory.join("usr/bin/grub-mkimage")]].concat() }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.mkimage[0]);
+        command.args(&self.mkimage[1..]);
+        command
+    }
+}
+
 #[test]
 fn the_payload_is_that_of_grub_mkimage() {
+    check_payloads(&Grub::of_host());
+}
+
+#[test]
+fn the_payload_is_that_of_the_next_releases_grub_mkimage() {
+    let directory = tempfile::tempdir().unwrap();
+    let grub = Grub::of_trixie(directory.path());
+    let version = grub.command().arg("--version").output().unwrap();
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    assert!(version.contains(" 2.12-"), "{version}");
+    assert!(
+        fs::read(grub.files.join("kernel.img")).unwrap() != fs::read(format!("{FILES}/kernel.img")).unwrap()
+    );
+    check_payloads(&grub);
+}
+
+fn check_payloads(grub: &Grub) {
     for (modules, config) in [
         (&["biosdisk", "part_gpt", "ext2", "search_fs_uuid"][..], "set prefix=($root)'/grub'\n"),
         (&["normal", "linux", "xfs", "btrfs", "regexp", "serial", "loadenv"], "odd\n"),
         (&["all_video", "lvm", "mdraid1x", "luks2", "configfile", "search"], "search.fs_uuid 1-2 root\nx\n"),
     ] {
-        let parts = parts(modules, config);
+        let parts = parts_of(&grub.files, modules, config);
         let core = parts.assemble().unwrap();
-        let (ours, theirs) = (core.unplaced(), mkimage(modules, config));
+        let (ours, theirs) = (core.unplaced(), mkimage(grub, modules, config));
         let payload = parts.payload().unwrap();
         assert!(unpack(&theirs) == payload, "{modules:?}: not what grub-mkimage packs");
         assert!(unpack(ours) == payload, "{modules:?}: the stream is not the payload's");
-        check_heads(ours, &theirs);
+        check_heads(&grub.files, ours, &theirs);
     }
 }
 
@@ -40,7 +97,7 @@ fn another_byte_in_a_module_is_another_payload() {
     let mut parts = parts(&modules, "x\n");
     let last = parts.modules.last_mut().unwrap();
     last[100] ^= 1;
-    assert!(unpack(&mkimage(&modules, "x\n")) != parts.payload().unwrap());
+    assert!(unpack(&mkimage(&Grub::of_host(), &modules, "x\n")) != parts.payload().unwrap());
 }
 
 #[test]
@@ -85,9 +142,12 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 fn parts(modules: &[&str], config: &str) -> Parts {
+    parts_of(Path::new(FILES), modules, config)
+}
+
+fn parts_of(files: &Path, modules: &[&str], config: &str) -> Parts {
     let read = |name: &str| {
-        fs::read(format!("{FILES}/{name}"))
-            .unwrap_or_else(|error| panic!("{name} (package grub-pc-bin): {error}"))
+        fs::read(files.join(name)).unwrap_or_else(|error| panic!("{name} (package grub-pc-bin): {error}"))
     };
     let list = String::from_utf8(read("moddep.lst")).unwrap();
     let modules = Dependencies::parse(&list).closure(modules).unwrap();
@@ -102,13 +162,25 @@ fn parts(modules: &[&str], config: &str) -> Parts {
     }
 }
 
-fn mkimage(modules: &[&str], config: &str) -> Vec<u8> {
+fn mkimage(grub: &Grub, modules: &[&str], config: &str) -> Vec<u8> {
     let scratch = tempfile::tempdir().unwrap();
     let (early, core) = (scratch.path().join("early.cfg"), scratch.path().join("core.img"));
     fs::write(&early, config).unwrap();
     let path = |path: &Path| path.to_str().unwrap().to_owned();
-    let output = Command::new("grub-mkimage")
-        .args(["-O", "i386-pc", "-d", FILES, "-p", "/grub", "-c", &path(&early), "-o", &path(&core)])
+    let output = grub
+        .command()
+        .args([
+            "-O",
+            "i386-pc",
+            "-d",
+            &path(&grub.files),
+            "-p",
+            "/grub",
+            "-c",
+            &path(&early),
+            "-o",
+            &path(&core),
+        ])
         .args(modules)
         .output()
         .unwrap_or_else(|error| panic!("grub-mkimage (package grub-common): {error}"));
@@ -117,8 +189,8 @@ fn mkimage(modules: &[&str], config: &str) -> Vec<u8> {
 }
 
 /// All but what depends on the length of the stream, which is another encoder's.
-fn check_heads(ours: &[u8], theirs: &[u8]) {
-    let decompressor = fs::metadata(format!("{FILES}/lzma_decompress.img")).unwrap().len() as usize;
+fn check_heads(files: &Path, ours: &[u8], theirs: &[u8]) {
+    let decompressor = fs::metadata(files.join("lzma_decompress.img")).unwrap().len() as usize;
     let blank = |image: &[u8]| {
         let mut head = image[..SECTOR + decompressor].to_vec();
         head[SECTOR_COUNT..SECTOR_COUNT + 2].fill(0);

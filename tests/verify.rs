@@ -133,6 +133,41 @@ fn seals_of_fs_verity_are_looked_at() {
     );
 }
 
+/// debugfs changes one label at a time, in every kind of place.
+#[test]
+fn labels_are_those_of_the_policy() {
+    let disk = Disk::build_from(|layout| labelled_image(layout, "true"));
+    assert_eq!(disk.verify().findings, []);
+    let cfs = disk.first("ostree/deploy/default/deploy", "/.ostree.cfs");
+    let deployment = cfs.trim_end_matches("/.ostree.cfs").to_owned();
+    let [boot, kernel] = ["/loader.1/entries/ostree-1.conf".to_owned(), disk.boot_file("vmlinuz-")];
+    for (partition, path, label) in [
+        (ROOT, "ostree/repo/config", "ostree_t"),
+        (ROOT, &format!("{deployment}.origin"), "etc_t"),
+        (ROOT, &cfs, "usr_t"),
+        (ROOT, &format!("{deployment}/etc/shadow"), "shadow_t"),
+        (ROOT, &format!("{deployment}/usr/share/demo"), "usr_t"),
+        (BOOT, &boot, "boot_t"),
+        (BOOT, &kernel, "boot_t"),
+    ] {
+        let name = path.rsplit('/').next().unwrap();
+        let wanted = format!("the policy says u:o:{label}:s0");
+        let set = format!("ea_set {path} security.selinux u:o:other_t:s0");
+        disk.debugfs_case(partition, &set, &[name, "labelled u:o:other_t:s0", &wanted]);
+        let taken = format!("ea_rm {path} security.selinux");
+        disk.debugfs_case(partition, &taken, &[name, "no label", &wanted]);
+    }
+    // The label of what is in the commit is part of its checksum too.
+    let object = disk.object_of("usr/share/demo/content");
+    let set = format!("ea_set {object} security.selinux u:o:other_t:s0");
+    disk.debugfs_case(ROOT, &set, &["usr/share/demo/content", "labelled u:o:other_t:s0", "hashes to"]);
+    // Programs label what they keep in /var.
+    disk.debugfs(ROOT, "ea_set ostree/deploy/default/var/lib/state security.selinux u:o:other_t:s0");
+    let report = disk.verify();
+    assert_eq!((report.errors, report.warnings), (0, 1), "{:?}", report.findings);
+    assert!(report.findings[0].place.ends_with("/var/lib/state"), "{:?}", report.findings);
+}
+
 #[test]
 fn signed_commits_cannot_be_made() {
     let dir = tempfile::tempdir().unwrap();
@@ -191,9 +226,14 @@ impl Disk {
 
     /// With that for `[composefs] enabled`.
     fn build_with(composefs: &str) -> Self {
+        Self::build_from(|layout| image(layout, composefs))
+    }
+
+    /// Of what `image` writes to the layout it is given.
+    fn build_from(image: impl Fn(&Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let layout = dir.path().join("layout");
-        image(&layout, composefs);
+        image(&layout);
         let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
         command.args(["build", "--no-cache", "--type", "raw", "--size", "fit", "--source-date-epoch", "1"]);
         command.args(["--target-imgref", "registry.example.com/os:1", "--output"]).arg(dir.path());
@@ -410,6 +450,28 @@ impl Disk {
 
 /// A layout of one image that can be deployed.
 fn image(layout: &Path, composefs: &str) {
+    image_with(layout, composefs, &[]);
+}
+
+/// The same with a policy.
+fn labelled_image(layout: &Path, composefs: &str) {
+    let contexts = "\
+        /.*            u:o:default_t:s0\n\
+        /ostree(/.*)?  u:o:ostree_t:s0\n\
+        /boot(/.*)?    u:o:boot_t:s0\n\
+        /usr(/.*)?     u:o:usr_t:s0\n\
+        /etc(/.*)?     u:o:etc_t:s0\n\
+        /etc/shadow -- u:o:shadow_t:s0\n\
+        /var(/.*)?     u:o:var_t:s0\n";
+    let policy: &[(&str, &[u8])] = &[
+        ("etc/selinux/config", b"SELINUX=enforcing\nSELINUXTYPE=small\n"),
+        ("etc/selinux/small/policy/policy.33", b"never read"),
+        ("etc/selinux/small/contexts/files/file_contexts", contexts.as_bytes()),
+    ];
+    image_with(layout, composefs, policy);
+}
+
+fn image_with(layout: &Path, composefs: &str, more: &[(&str, &[u8])]) {
     let prepare_root = format!("[composefs]\nenabled = {composefs}\n");
     let shim = program("\\grubx64.efi".encode_utf16().flat_map(u16::to_le_bytes).collect());
     let grub = program(b"/EFI/debian\0blscfg\0".to_vec());
@@ -441,7 +503,7 @@ fn image(layout: &Path, composefs: &str) {
     for directory in ["sysroot", "var", "usr", "usr/share", "etc"] {
         add(directory, tar::EntryType::Directory, 0o755, b"");
     }
-    files.iter().for_each(|(path, bytes)| add(path, tar::EntryType::Regular, 0o644, bytes));
+    files.iter().chain(more).for_each(|(path, bytes)| add(path, tar::EntryType::Regular, 0o644, bytes));
     let tar = tar.into_inner().unwrap();
     write_layout(layout, &tar);
 }

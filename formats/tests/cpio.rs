@@ -51,7 +51,7 @@ fn assert_holds(tree: &Tree, root: &Path) {
         let node = tree.node(id);
         match &node.kind {
             Kind::File(content) => {
-                assert!(fs::read(&place).unwrap() == content.to_vec().unwrap(), "{place:?}")
+                assert!(fs::read(&place).unwrap() == content.to_vec().unwrap(), "{place:?}");
             }
             Kind::Symlink(target) => {
                 assert_eq!(fs::read_link(&place).unwrap().as_os_str().as_bytes(), &target[..]);

@@ -33,7 +33,16 @@ fuzz_target!(init: seed(archives()), |data: &[u8]| {
     let blueprint = Blueprint::from_yaml("customizations: {hostname: h, user: [{name: a}], files: [{path: /etc/a/b}]}", "b")
         .expect("a sound blueprint");
     let target = "registry.example.com/os:1";
-    let wishes = Wishes { arch: Arch::X86_64, rootfs: None, kargs: &[], default_kargs: true, target, blueprint: &blueprint };
+    let wishes = Wishes {
+        arch: Arch::X86_64,
+        rootfs: None,
+        kargs: &[],
+        default_kargs: true,
+        target,
+        blueprint: &blueprint,
+        skip_bound_images: true,
+        root_ssh_keys: Some("ssh-ed25519 AAAA a\n"),
+    };
     let ids = Ids::new("sha256:0", b"", 0);
     let Ok(volumes) = deploy(&IMAGE, merged, &wishes, &ids, &()) else { return };
     for volume in volumes {

@@ -4,6 +4,7 @@
 //! that bootc-image-builder gives them. Names of formats and filesystems come from the registries.
 
 mod iso;
+mod publish;
 mod text;
 mod values;
 
@@ -23,7 +24,8 @@ use crate::{
 };
 
 pub use iso::{IsoEditArgs, IsoVerb, medium};
-pub use text::{Version, inspection, paths, size, verification};
+pub use publish::{AwsArgs, Cloud, PublishAwsArgs};
+pub use text::{Version, inspection, paths, permissions, policy, published, size, verification};
 
 /// What is made when no type is named.
 const DEFAULT_TYPE: &str = "qcow2";
@@ -60,6 +62,9 @@ pub enum Verb {
     Iso(IsoVerb),
     /// Read a disk back and say what is wrong with it
     Verify(VerifyArgs),
+    /// Make a disk that exists an image of a cloud
+    #[command(subcommand)]
+    Publish(Cloud),
     /// Show the version, formats and filesystems of this program
     Version {
         /// How to write it
@@ -211,6 +216,9 @@ pub struct BuildArgs {
     /// What to put on the disk.
     #[command(flatten)]
     pub system: SystemArgs,
+    /// What the disk becomes at AWS.
+    #[command(flatten)]
+    pub aws: AwsArgs,
     /// What people type out of habit.
     #[command(flatten)]
     pub dead: DeadArgs,
@@ -295,6 +303,12 @@ pub struct SystemArgs {
     /// Reference that the installed system updates from [default: IMAGE]
     #[arg(long, value_name = "REFERENCE")]
     pub target_imgref: Option<String>,
+    /// Keys that may log in as root by SSH, one a line
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub root_ssh_authorized_keys: Option<PathBuf>,
+    /// Build although the image's logically bound images will not be on the disk
+    #[arg(long)]
+    pub skip_bound_images: bool,
     /// Time of everything that needs one, in seconds since 1970 [default: the image's own]
     #[arg(
         long,
@@ -360,9 +374,12 @@ impl BuildArgs {
             no_default_kernel_args: system.no_default_kernel_args,
             installer: system.installer.clone(),
             target_imgref: system.target_imgref.clone(),
+            skip_bound_images: system.skip_bound_images,
+            root_ssh_authorized_keys: system.root_ssh_authorized_keys.clone(),
             size: system.size,
             compression: out.compress,
             source_date_epoch: system.source_date_epoch,
+            aws: self.aws.wish(),
         }
     }
 }

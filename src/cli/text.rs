@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::values::root_filesystems;
 use crate::{
     inspect::Inspection,
+    publish::aws::{DryRun, Outcome, Published},
     verify::{Partition, Severity, VerifyReport},
     write::BuiltOutput,
 };
@@ -22,7 +23,7 @@ Exit codes:
   1    a failure of no other kind
   2    the command line is wrong
   3    the image, the blueprint or the disk is corrupt, unsupported, or asks the impossible
-  4    a registry, or the network on the way to it
+  4    a registry or a cloud, or the network on the way to it
   5    the output: disk full, read-only, not permitted
   130  interrupted (143: terminated); nothing is left behind";
 
@@ -33,7 +34,9 @@ pub(super) fn overview() -> String {
     text += "  diskwright build --type qcow2,raw --output disks registry.example.com/os:latest\n";
     text += "  diskwright inspect oci:os-layout:latest\n";
     text += "  diskwright convert -t vmdk,azure -o disks disk.qcow2\n";
-    text += "  diskwright verify disks/qcow2/disk.qcow2\n\n";
+    text += "  diskwright verify disks/qcow2/disk.qcow2\n";
+    text +=
+        "  diskwright publish aws disks/image/disk.raw --aws-ami-name os-1.0 --aws-region eu-central-1\n\n";
     text += &formats();
     text += &filesystems();
     text + EXIT_CODES
@@ -49,7 +52,9 @@ pub(super) fn build_examples() -> String {
     text += "  From an OCI layout, for another architecture, as small as it gets:\n";
     text += "    diskwright build --target-arch arm64 --size fit oci:os-layout:latest\n";
     text += "  The system is to update from somewhere else:\n";
-    text += "    diskwright build --target-imgref registry.example.com/os:stable oci:os-layout\n\n";
+    text += "    diskwright build --target-imgref registry.example.com/os:stable oci:os-layout\n";
+    text += "  An AMI, without a bucket or an import role:\n";
+    text += "    diskwright build -t ami --aws-ami-name os-1.0 --aws-region eu-central-1 oci:os-layout\n\n";
     text += &formats();
     text += &filesystems();
     text + EXIT_CODES
@@ -59,8 +64,23 @@ pub(super) fn build_examples() -> String {
 pub(super) fn verify_notes() -> String {
     let mut text =
         String::from("Read are the partition table, the filesystems (ext4, FAT), the ostree repository\n");
-    text += "(every object is hashed), deployments, boot entries and bootloaders. Needs no root and\n";
-    text += "no mounts. The exit code is 3 if there is an error; warnings do not change it.\n\n";
+    text += "(every object is hashed), deployments, SELinux labels, boot entries and bootloaders. Needs no\n";
+    text += "root and no mounts. The exit code is 3 if there is an error; warnings do not change it.\n\n";
+    text + EXIT_CODES
+}
+
+/// What `diskwright publish aws --help` adds.
+pub(super) fn publish_notes() -> String {
+    let mut text = String::from("Examples:\n");
+    text += "  What would be allowed, and the policy that is needed:\n";
+    text += "    diskwright publish aws disk.raw --aws-ami-name os-1.0 --aws-region eu-central-1 --dry-run\n";
+    text += "  An AMI, with copies in two more regions, for another account too:\n";
+    text += "    diskwright publish aws disk.qcow2 --aws-ami-name os-1.0 --aws-region eu-central-1 \\\n";
+    text += "        --aws-copy-to us-east-1,ap-south-1 --aws-share-with 123456789012\n\n";
+    text += "Only blocks with data are sent. An interrupted upload goes on when the same command is run\n";
+    text += "again; one that AWS refuses is removed. Each AMI is a line on standard output: region and id.\n";
+    text += "Credentials come from where the AWS tools have them: environment, web identity, profiles,\n";
+    text += "the role of the container or the machine.\n\n";
     text + EXIT_CODES
 }
 
@@ -99,6 +119,32 @@ pub fn paths(outputs: &[BuiltOutput]) -> String {
     let mut seen = std::collections::HashSet::new();
     paths.retain(|path| seen.insert(*path));
     paths.iter().map(|path| format!("{}\n", path.display())).collect()
+}
+
+/// AMIs, each with its region, a line each.
+#[must_use]
+pub fn published(published: &Published) -> String {
+    published.images.iter().map(|image| format!("{} {}\n", image.region, image.image)).collect()
+}
+
+/// The policy of a dry run, for standard output.
+#[must_use]
+pub fn policy(run: &DryRun) -> String {
+    format!("{:#}\n", run.policy)
+}
+
+/// What a dry run found out, a line each.
+pub fn permissions(run: &DryRun) -> impl Iterator<Item = String> + '_ {
+    run.checks.iter().map(|check| {
+        let outcome = match check.outcome {
+            Outcome::Allowed => "allowed",
+            Outcome::Denied => "denied",
+            Outcome::Unchecked => "not checked",
+            Outcome::Failed => "failed",
+        };
+        let why = if check.why.is_empty() { String::new() } else { format!(": {}", check.why) };
+        format!("{} in {}: {outcome}{why}", check.action, check.region)
+    })
 }
 
 /// `bytes` with a binary unit, three digits at least.

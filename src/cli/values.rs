@@ -53,6 +53,13 @@ pub(super) fn owner(text: &str) -> Result<(u32, Option<u32>), String> {
     }
 }
 
+/// `KEY=VALUE`; the value may be empty.
+pub(super) fn tag(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = parts.ok_or_else(|| "a tag is KEY=VALUE".to_owned())?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 /// `10GiB`, `+5GiB` or `fit`.
 pub(super) fn size_wish(text: &str) -> Result<SizeWish, String> {
     match text.strip_prefix('+') {

@@ -3,13 +3,21 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
+use diskwright_formats::tree::Kind;
 use serde::Deserialize;
 
 use super::rootfs::Rootfs;
 
 /// Where configuration lies; a later directory replaces files of the same name.
 const DIRECTORIES: [&str; 3] = ["usr/lib", "usr/local/lib", "etc"];
+
+/// The block setup without encryption.
+const DIRECT: &str = "direct";
+/// A drop-in that is a link to this is none, nor are those of its name before it.
+const MASK: &[u8] = b"/dev/null";
+/// Where images keep what image-builder shall read, first that counts first.
+const DISK_YAML: [&str; 2] = ["usr/lib/image-builder/bootc", "usr/lib/bootc-image-builder"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +34,7 @@ pub struct InstallConfig {
     #[serde(default)]
     filesystem: Filesystems,
     /// Allowed block setups; the first is the default.
-    pub block: Option<Vec<String>>,
+    block: Option<Vec<String>>,
     /// Kernel arguments, in file order.
     pub kargs: Option<Vec<String>>,
     /// Kernel arguments to take away: `key` or `key=value`.
@@ -36,7 +44,7 @@ pub struct InstallConfig {
     #[serde(default)]
     pub ostree: Ostree,
     /// Name of the stateroot, `default` unless set.
-    pub stateroot: Option<String>,
+    stateroot: Option<String>,
     /// Root specification for the kernel instead of `UUID=`; empty leaves it out.
     pub root_mount_spec: Option<String>,
     /// The same for /boot.
@@ -55,10 +63,11 @@ pub struct InstallConfig {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Filesystems {
-    root: Option<RootFilesystem>,
+    #[serde(default)]
+    root: RootFilesystem,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RootFilesystem {
     r#type: Option<String>,
@@ -102,21 +111,52 @@ impl InstallConfig {
                 merged.merge(install);
             }
         }
+        merged.check()?;
         Ok(merged)
+    }
+
+    /// What no disk can have.
+    fn check(&self) -> Result<()> {
+        let stateroot = self.stateroot();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        ensure!(
+            stateroot.starts_with(|c: char| c.is_ascii_alphanumeric()) && stateroot.chars().all(plain),
+            "the image's stateroot {stateroot:?} (bootc/install/*.toml) is no name: letters, digits, '.', '_' and '-'"
+        );
+        let blocks = self.block.as_deref().unwrap_or(&[]);
+        ensure!(
+            self.block.is_none() || blocks.iter().any(|block| block == DIRECT),
+            "the image allows only the block setup '{}' (block in bootc/install/*.toml), and only '{DIRECT}' can \
+             be written yet",
+            blocks.join("', '")
+        );
+        Ok(())
+    }
+
+    /// The block setup that the image prefers to plain partitions, if there is one.
+    #[must_use]
+    pub fn preferred_block(&self) -> Option<&str> {
+        let first = self.block.as_deref()?.first()?;
+        (first != DIRECT).then_some(first)
+    }
+
+    /// Name of the stateroot.
+    #[must_use]
+    pub fn stateroot(&self) -> &str {
+        self.stateroot.as_deref().unwrap_or("default")
     }
 
     /// The root filesystem the image asks for.
     #[must_use]
     pub fn root_filesystem(&self) -> Option<&str> {
-        let new = self.filesystem.root.as_ref().and_then(|root| root.r#type.as_deref());
-        new.or(self.root_fs_type.as_deref())
+        self.filesystem.root.r#type.as_deref().or(self.root_fs_type.as_deref())
     }
 
     fn merge(&mut self, other: Self) {
         append(&mut self.kargs, other.kargs);
         append(&mut self.karg_deletes, other.karg_deletes);
         replace(&mut self.root_fs_type, other.root_fs_type);
-        replace(&mut self.filesystem.root, other.filesystem.root);
+        replace(&mut self.filesystem.root.r#type, other.filesystem.root.r#type);
         replace(&mut self.block, other.block);
         replace(&mut self.ostree.bls_append_except_default, other.ostree.bls_append_except_default);
         replace(&mut self.stateroot, other.stateroot);
@@ -144,14 +184,24 @@ pub fn kargs_d(rootfs: &Rootfs<'_>, arch: &str) -> Result<Vec<String>> {
     Ok(all)
 }
 
-/// Paths of the `*.toml` in the directories, sorted by name, later directories winning.
+/// The image's own partition table for its disks, where it brings one (image-builder's `disk.yaml`).
+#[must_use]
+pub fn partition_table(rootfs: &Rootfs<'_>) -> Option<String> {
+    let paths = DISK_YAML.map(|directory| format!("{directory}/disk.yaml"));
+    paths.into_iter().find(|path| rootfs.lookup(path).is_some())
+}
+
+/// Paths of the `*.toml` in the directories, sorted by name, later directories winning; a link to
+/// `/dev/null` takes the file of that name away.
 fn files(rootfs: &Rootfs<'_>, directories: &[&str], below: &str) -> Vec<String> {
     let mut found = BTreeMap::new();
     for directory in directories {
         let directory = format!("{directory}/{below}");
-        for (name, _) in rootfs.list(&directory) {
+        for (name, node) in rootfs.list(&directory) {
             let name = String::from_utf8_lossy(name).into_owned();
-            if name.ends_with(".toml") {
+            if matches!(&rootfs.tree.node(node).kind, Kind::Symlink(target) if **target == *MASK) {
+                found.remove(&name);
+            } else if name.ends_with(".toml") && !name.starts_with('.') {
                 let path = format!("{directory}/{name}");
                 found.insert(name, path);
             }

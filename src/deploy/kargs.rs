@@ -1,27 +1,27 @@
 //! The kernel's command line, in the order bootc makes it.
 
-/// Arguments in order, without exact duplicates.
+/// Arguments in order, without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct KernelArguments(Vec<String>);
 
 impl KernelArguments {
-    /// Appends what is not there yet; the same key with another value is kept.
-    pub(super) fn extend<I: IntoIterator<Item = S>, S: Into<String>>(&mut self, arguments: I) {
-        for argument in arguments {
-            let argument = argument.into();
-            if !self.0.contains(&argument) {
-                self.0.push(argument);
+    /// Appends what is not there yet; the same key with another value is kept. A text may hold several.
+    pub(super) fn extend<I: IntoIterator<Item = S>, S: AsRef<str>>(&mut self, arguments: I) {
+        for text in arguments {
+            for argument in words(text.as_ref()) {
+                if !self.0.iter().any(|old| is_same(old, argument)) {
+                    self.0.push(argument.to_owned());
+                }
             }
         }
     }
 
     /// Takes away `key` (with any value) or `key=value` (exactly).
     pub(super) fn delete(&mut self, what: &str) {
-        let key = |argument: &str| argument.split_once('=').map_or(argument, |(key, _)| key) == what;
         if what.contains('=') {
-            self.0.retain(|argument| argument != what);
+            self.0.retain(|argument| !is_same(argument, what));
         } else {
-            self.0.retain(|argument| !key(argument));
+            self.0.retain(|argument| !is_same_key(key(argument), what));
         }
     }
 }
@@ -42,6 +42,31 @@ impl std::fmt::Display for KernelArguments {
     }
 }
 
+/// Arguments of a command line; blanks between double quotes are part of one.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let separates = move |c: char| {
+        quoted ^= c == '"';
+        c.is_ascii_whitespace() && !quoted
+    };
+    text.split(separates).filter(|word| !word.is_empty())
+}
+
+fn key(argument: &str) -> &str {
+    argument.split_once('=').map_or(argument, |(key, _)| key)
+}
+
+/// The kernel takes `-` and `_` in a key for the same.
+fn is_same_key(one: &str, other: &str) -> bool {
+    let plain = |byte: u8| if byte == b'-' { b'_' } else { byte };
+    one.bytes().map(plain).eq(other.bytes().map(plain))
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    let rest = |argument: &str| argument.split_once('=').map(|(_, value)| value.trim_matches('"').to_owned());
+    is_same_key(key(one), key(other)) && rest(one) == rest(other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +81,17 @@ mod tests {
         assert_eq!(all.to_string(), "rw console=ttyS0");
         all.delete("console");
         assert_eq!(all.to_string(), "rw");
+    }
+
+    #[test]
+    fn a_text_may_hold_several_and_keys_are_the_kernels() {
+        let mut all = KernelArguments::default();
+        all.extend(["rw quiet", " rw  dyndbg=\"file a b\" x-y=1", "x_y=1 x_y=2"]);
+        assert_eq!(all.to_string(), "rw quiet dyndbg=\"file a b\" x-y=1 x_y=2");
+        all.delete("x_y=1");
+        all.delete("dyndbg");
+        assert_eq!(all.to_string(), "rw quiet x_y=2");
+        all.delete("x-y");
+        assert_eq!(all.to_string(), "rw quiet");
     }
 }

@@ -3,10 +3,12 @@
 
 pub mod arch;
 pub mod bootloader;
+mod bound_images;
 pub mod customize;
 pub mod image;
 pub mod install_config;
 mod kargs;
+pub mod kernel;
 pub mod medium;
 pub mod ostree;
 pub mod rootfs;
@@ -26,16 +28,17 @@ use bootloader::{Bootloader, Facts, bios::core_image::CoreImage};
 use image::ImageConfig;
 use install_config::InstallConfig;
 use kargs::KernelArguments;
+use kernel::Kernel;
 use ostree::{LaidDown, Sysroot, Target, repo::RepoConfig};
 use rootfs::Rootfs;
-use system::{Kernel, OsRelease};
+use system::OsRelease;
 
 /// Arguments every disk gets unless asked otherwise: a console wherever one may be.
 const DEFAULT_KARGS: [&str; 3] = ["rw", "console=tty0", "console=ttyS0"];
 /// GRUB for BIOS goes here.
 const BIOS_BOOT_TYPE: Uuid = uuid!("21686148-6449-6e6f-744e-656564454649");
 /// EFI system partition.
-const ESP_TYPE: Uuid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
+pub const ESP_TYPE: Uuid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
 /// Extended boot loader partition: /boot.
 const XBOOTLDR_TYPE: Uuid = uuid!("bc13c2ff-59e6-4262-a352-b275fd6f7172");
 /// Linux filesystem data.
@@ -66,6 +69,10 @@ pub struct Wishes<'a> {
     pub target: &'a str,
     /// Users, files and so on.
     pub blueprint: &'a Blueprint,
+    /// Build without the logically bound images, should there be some.
+    pub skip_bound_images: bool,
+    /// Keys that may log in as root by SSH, the text of an `authorized_keys`.
+    pub root_ssh_keys: Option<&'a str>,
 }
 
 /// One partition's content, before it has a place.
@@ -113,7 +120,7 @@ pub fn deploy(
     system.announce(progress);
     let uuids = Uuids::new(ids);
     let arguments = system.kernel_arguments(&merged.tree, wishes, &uuids)?.to_string();
-    let fstab = uuids.fstab();
+    let fstab = system.fstab(&uuids);
     let image_root = merged.tree.root();
     let content_bytes = content_bytes(&merged.tree);
     let config = system.repository();
@@ -124,17 +131,21 @@ pub fn deploy(
     let sysroot = Sysroot {
         image,
         target: &system.target,
-        stateroot: system.install.stateroot.as_deref().unwrap_or("default"),
+        stateroot: system.install.stateroot(),
         kernel: &kernel,
         title: system.os.title(),
         arguments: &arguments,
-        fstab: Some(&fstab),
+        fstab: fstab.as_deref(),
         ids,
         progress,
     };
     let seed = ids.bytes("accounts");
     let customize = |tree: &mut Tree, deployment, etc, var| {
         let system = customize::System { deployment, etc, var };
+        if let Some(keys) = wishes.root_ssh_keys {
+            customize::authorize_root(tree, &system, keys, ids.time())
+                .context("authorizing root's SSH keys")?;
+        }
         customize::apply(tree, &system, wishes.blueprint, ids.time(), &seed)
     };
     let LaidDown { root, boot, entry, policy } = sysroot.lay_down(&mut tree, imported, customize)?;
@@ -148,15 +159,17 @@ pub fn deploy(
     };
     let core_image = system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
     let esp = system.bootloader.esp(&mut tree, image_root, &facts);
-    let mut trees = [tree.extract(esp), tree.extract(boot)];
+    let esp = esp.map(|esp| tree.extract(esp));
+    let mut boot = tree.extract(boot);
     tree.set_root(root);
     if let Some(policy) = policy {
         policy.label_root(&mut tree, ids.time());
-        policy.label_boot(&mut trees[1], ids.time());
+        policy.label_boot(&mut boot, ids.time());
     }
     // The layers' own trees are not needed any more.
-    let tree = tree.into_subtree(root);
-    let mut volumes = volumes(trees, tree, &uuids, ids, content_bytes);
+    let root = tree.into_subtree(root);
+    let mut volumes =
+        volumes(Trees { esp, boot, root }, system.root_type(wishes.arch), &uuids, ids, content_bytes);
     if wishes.arch == Arch::X86_64 {
         volumes.insert(0, bios_boot(core_image, ids));
     }
@@ -175,16 +188,6 @@ impl Uuids {
         let uuid = |name: &str| ids.uuid(&format!("filesystem {name}"));
         Self { esp: uuid("EFI-SYSTEM"), boot: uuid("boot"), root: uuid("root") }
     }
-
-    /// /boot as bootc writes it, and the ESP where bootloader tools look for it.
-    fn fstab(&self) -> String {
-        let id = self.esp.as_bytes();
-        let esp = format!("{:02X}{:02X}-{:02X}{:02X}", id[0], id[1], id[2], id[3]);
-        format!(
-            "UUID={} /boot auto ro 0 0\nUUID={esp} /boot/efi vfat umask=0077,shortname=winnt,nofail 0 2\n",
-            self.boot
-        )
-    }
 }
 
 /// What the image brings, read before anything is laid down.
@@ -197,12 +200,19 @@ struct System {
     all_paths: bool,
     /// The deployed system demands fs-verity.
     verity: bool,
+    /// What the user should know of it.
+    notes: Vec<String>,
 }
 
 impl System {
     fn examine(image: &ImageConfig, tree: &Tree, wishes: &Wishes<'_>) -> Result<Self> {
         let rootfs = Rootfs { tree, root: tree.root() };
         ensure_bootable(image, &rootfs)?;
+        let mut notes: Vec<String> =
+            bound_images::check(&rootfs, wishes.skip_bound_images)?.into_iter().collect();
+        notes.extend(install_config::partition_table(&rootfs).map(|path| {
+            format!("the image's own partition table /{path} is not read yet: the disk gets the usual one")
+        }));
         let arch = wishes.arch;
         let os = OsRelease::read(&rootfs)?;
         let install = InstallConfig::read(&rootfs, arch.rust())?;
@@ -219,14 +229,24 @@ impl System {
         let target = Target::parse(wishes.target, install.enforce_container_sigpolicy.unwrap_or(false))?;
         // Refused here, before anything is hashed; the one to boot is the commit's.
         Kernel::find(&rootfs)?;
+        ensure_boot_filesystem(BOOT_FILESYSTEM)?;
         let bootloader = Bootloader::find(&rootfs, arch, &os)?;
         let composefs = system::composefs_mode(&rootfs)?;
+        notes.extend(install.preferred_block().map(|block| {
+            format!("the image prefers the block setup '{block}', which cannot be written yet: root is not encrypted")
+        }));
+        let is_told = install.root_mount_spec.is_some() || bootloader.tells_partition();
+        if install.discoverable_partitions == Some(true) && !is_told {
+            let why = "GRUB does not tell where it was started from, on BIOS or without its module bli";
+            notes.push(format!("discoverable-partitions: root= stays on the kernel command line, as {why}"));
+        }
         let (all_paths, verity) = (composefs != "no", composefs == "verity");
-        Ok(Self { os, install, bootloader, target, all_paths, verity })
+        Ok(Self { os, install, bootloader, target, all_paths, verity, notes })
     }
 
     /// What a user may want to know of the image before the work begins.
     fn announce(&self, progress: &dyn Progress) {
+        self.notes.iter().for_each(|note| progress.note(note));
         progress.note(&format!("bootloader: {}", self.bootloader.describe()));
         if let Some(text) = self.bootloader.describe_bios() {
             progress.note(&format!("bootloader: {text}"));
@@ -247,10 +267,42 @@ impl System {
         }
     }
 
+    /// What `root=` says, if anything.
+    fn root_spec(&self, uuids: &Uuids) -> String {
+        let is_found =
+            self.install.discoverable_partitions == Some(true) && self.bootloader.tells_partition();
+        let default = || if is_found { String::new() } else { format!("UUID={}", uuids.root) };
+        self.install.root_mount_spec.clone().unwrap_or_else(default)
+    }
+
+    /// What `boot=` says, if anything, and from where /boot is mounted.
+    fn boot_spec(&self, uuids: &Uuids) -> String {
+        self.install.boot_mount_spec.clone().unwrap_or_else(|| format!("UUID={}", uuids.boot))
+    }
+
+    /// /boot as bootc writes it, and the ESP where bootloader tools look for it.
+    fn fstab(&self, uuids: &Uuids) -> Option<String> {
+        let mut text = String::new();
+        let boot = self.boot_spec(uuids);
+        if !boot.is_empty() {
+            text += &format!("{boot} /boot auto ro 0 0\n");
+        }
+        if self.bootloader.place.is_some() {
+            let id = uuids.esp.as_bytes();
+            let esp = format!("{:02X}{:02X}-{:02X}{:02X}", id[0], id[1], id[2], id[3]);
+            text += &format!("UUID={esp} /boot/efi vfat umask=0077,shortname=winnt,nofail 0 2\n");
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Partition type of the root volume.
+    fn root_type(&self, arch: Arch) -> Uuid {
+        let is_discoverable = self.install.discoverable_partitions == Some(true);
+        if is_discoverable { arch.root_partition_type() } else { LINUX_TYPE }
+    }
+
     fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<KernelArguments> {
-        let spec = |wish: &Option<String>, uuid: Uuid| wish.clone().unwrap_or_else(|| format!("UUID={uuid}"));
-        let root = spec(&self.install.root_mount_spec, uuids.root);
-        let boot = spec(&self.install.boot_mount_spec, uuids.boot);
+        let (root, boot) = (self.root_spec(uuids), self.boot_spec(uuids));
         let mut all = KernelArguments::default();
         if !root.is_empty() {
             all.extend([format!("root={root}")]);
@@ -297,9 +349,18 @@ fn ensure_bootable(image: &ImageConfig, rootfs: &Rootfs<'_>) -> Result<()> {
         rootfs.is_directory("sysroot"),
         "the image has no /sysroot directory; ostree mounts the disk there"
     );
+    Ok(())
+}
+
+/// Whether libostree can keep its entries in a /boot of this filesystem.
+///
+/// # Errors
+/// It cannot.
+pub fn ensure_boot_filesystem(name: &str) -> Result<()> {
     ensure!(
-        rootfs.list("usr/lib/bootc/bound-images.d").is_empty(),
-        "the image declares logically bound images (/usr/lib/bootc/bound-images.d), which cannot be laid into a disk yet"
+        name != "vfat",
+        "/boot cannot be vfat: libostree switches between sets of boot entries by a symbolic link \
+         (/boot/loader), which vfat has not; only the EFI system partition is vfat"
     );
     Ok(())
 }
@@ -327,16 +388,38 @@ fn bios_boot(core_image: Option<CoreImage>, ids: &Ids) -> Volume {
     }
 }
 
-fn volumes([esp, boot]: [Tree; 2], root: Tree, uuids: &Uuids, ids: &Ids, content_bytes: u64) -> Vec<Volume> {
+/// What the partitions hold.
+struct Trees {
+    esp: Option<Tree>,
+    boot: Tree,
+    root: Tree,
+}
+
+fn volumes(trees: Trees, root_type: Uuid, uuids: &Uuids, ids: &Ids, content_bytes: u64) -> Vec<Volume> {
     let content = |tree, filesystem, uuid| Some(Content { tree, filesystem, uuid });
     let volume = |name: &'static str, type_uuid, content, size, comfortable| {
         let partition_uuid = ids.uuid(&format!("partition {name}"));
         Volume { name, type_uuid, partition_uuid, content, core_image: None, size, comfortable }
     };
     let comfortable = ROOT_SIZE.max(content_bytes.saturating_mul(2));
-    vec![
-        volume("EFI-SYSTEM", ESP_TYPE, content(esp, "vfat", uuids.esp), ESP_SIZE, ESP_SIZE),
+    let Trees { esp, boot, root } = trees;
+    let esp = esp.map(|esp| content(esp, "vfat", uuids.esp));
+    let esp = esp.map(|content| volume("EFI-SYSTEM", ESP_TYPE, content, ESP_SIZE, ESP_SIZE));
+    let rest = [
         volume("boot", XBOOTLDR_TYPE, content(boot, BOOT_FILESYSTEM, uuids.boot), BOOT_SIZE, BOOT_SIZE),
-        volume("root", LINUX_TYPE, content(root, "ext4", uuids.root), 0, comfortable),
-    ]
+        volume("root", root_type, content(root, "ext4", uuids.root), 0, comfortable),
+    ];
+    esp.into_iter().chain(rest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vfat_boot_is_refused_with_the_reason() {
+        let said = ensure_boot_filesystem("vfat").unwrap_err().to_string();
+        assert!(said.contains("/boot cannot be vfat") && said.contains("symbolic link"), "{said}");
+        assert!(ensure_boot_filesystem(BOOT_FILESYSTEM).is_ok());
+    }
 }

@@ -1,82 +1,9 @@
-//! What is bootable in a merged tree: kernel, initramfs, os-release,
-//! prepare-root configuration. Read once, used by the deployment and by
-//! `inspect`.
+//! What a merged tree says of its system: os-release, prepare-root
+//! configuration. Read once, used by the deployment and by `inspect`.
 
-use anyhow::{Context, Result, bail, ensure};
-use diskwright_formats::tree::{Kind, NodeId};
+use anyhow::{Result, ensure};
 
 use super::rootfs::Rootfs;
-
-/// Where a kernel lies in a bootable image.
-const MODULES: &str = "usr/lib/modules";
-
-/// A kernel and what is loaded with it.
-#[derive(Clone, Debug)]
-pub struct Kernel {
-    /// Name of its directory: what `uname -r` will say.
-    pub version: String,
-    /// The kernel image.
-    pub vmlinuz: NodeId,
-    /// The initial RAM filesystem.
-    pub initramfs: Option<NodeId>,
-    /// `.vmlinuz.hmac`, for FIPS mode.
-    pub hmac: Option<NodeId>,
-    /// A single device tree.
-    pub devicetree: Option<NodeId>,
-    /// A directory of device trees, when there is no single one.
-    pub dtb: Option<NodeId>,
-}
-
-impl Kernel {
-    /// The only kernel below `usr/lib/modules`.
-    ///
-    /// # Errors
-    /// None, or more than one: bootc takes exactly one.
-    pub fn find(rootfs: &Rootfs<'_>) -> Result<Self> {
-        let mut found: Vec<_> = rootfs
-            .list(MODULES)
-            .into_iter()
-            .filter(|(name, _)| {
-                rootfs.is_file(&format!("{MODULES}/{}/vmlinuz", String::from_utf8_lossy(name)))
-            })
-            .collect();
-        let Some((name, directory)) = found.pop() else {
-            bail!("no kernel in the image: no regular file {MODULES}/VERSION/vmlinuz");
-        };
-        ensure!(
-            found.is_empty(),
-            "more than one kernel in the image: {MODULES}/{} and {MODULES}/{}; a bootable image has exactly one",
-            String::from_utf8_lossy(found[0].0),
-            String::from_utf8_lossy(name)
-        );
-        let version = std::str::from_utf8(name)
-            .ok()
-            .filter(|name| !name.contains(|c: char| c.is_control() || c == ' '));
-        let version = version.with_context(|| {
-            format!(
-                "no kernel version: the directory {MODULES}/{} is not named by one word",
-                name.escape_ascii()
-            )
-        })?;
-        let file = |name: &str| {
-            let child = rootfs.tree.child(directory, name.as_bytes());
-            child.filter(|&id| matches!(rootfs.tree.node(id).kind, Kind::File(_)))
-        };
-        let devicetree = file("devicetree");
-        let dtb = rootfs.tree.child(directory, b"dtb").filter(|&id| rootfs.tree.children(id).is_some());
-        let Some(vmlinuz) = file("vmlinuz") else {
-            bail!("{MODULES}/{}/vmlinuz is not a regular file", String::from_utf8_lossy(name));
-        };
-        Ok(Self {
-            version: version.to_owned(),
-            vmlinuz,
-            initramfs: file("initramfs.img").or_else(|| file("initramfs")),
-            hmac: file(".vmlinuz.hmac"),
-            devicetree,
-            dtb: if devicetree.is_none() { dtb } else { None },
-        })
-    }
-}
 
 /// Fields of os-release(5); all are optional.
 #[derive(Clone, Debug, Default)]

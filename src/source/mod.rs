@@ -184,18 +184,34 @@ pub fn resolve(reference: &Reference, options: &Options, progress: &dyn Progress
 /// # Errors
 /// Whatever is wrong with the reference, the image or the spool; [`Hinted`] is in the chain where advice helps.
 pub fn open(reference: &Reference, options: &Options, progress: &dyn Progress) -> Result<OciImage> {
+    open_for(reference, options, &|_| Ok(()), progress)
+}
+
+/// As [`open`]; `accepts` can refuse the image's architecture (its OCI name) before any layer is read.
+///
+/// # Errors
+/// As [`open`], and what `accepts` says.
+pub fn open_for(
+    reference: &Reference,
+    options: &Options,
+    accepts: &dyn Fn(&str) -> Result<()>,
+    progress: &dyn Progress,
+) -> Result<OciImage> {
     let spool = Spool::new(options.spool_dir.as_deref());
-    open_in(reference, options, &spool, progress).with_context(|| format!("opening image {reference}"))
+    let opened = open_in(reference, options, accepts, &spool, progress);
+    opened.with_context(|| format!("opening image {reference}"))
 }
 
 fn open_in(
     reference: &Reference,
     options: &Options,
+    accepts: &dyn Fn(&str) -> Result<()>,
     spool: &Spool,
     progress: &dyn Progress,
 ) -> Result<OciImage> {
     let store = connect(reference, options, spool, progress)?;
     let resolved = resolve_in(&*store, reference, options)?;
+    accepts(&resolved.image_config.platform.architecture)?;
     let wanted = wanted(&resolved);
     let stage = if store.is_remote() { "fetching layers" } else { "reading layers" };
     progress.begin(stage, Some(wanted.iter().map(|layer| layer.blob.size).sum()));

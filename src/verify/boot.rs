@@ -12,7 +12,7 @@ use super::{
     filesystems::{Volume, Volumes, read_small},
     report::Findings,
 };
-use crate::deploy::{ostree::boot_checksum, rootfs::Rootfs, system::Kernel};
+use crate::deploy::{kernel::Kernel, ostree::boot_checksum, rootfs::Rootfs};
 
 const CHECK: &str = "boot";
 /// Where entries are on a filesystem that is /boot, and on one that has it.
@@ -92,11 +92,11 @@ impl Entry<'_> {
         for value in values("fdtdir").filter(|value| !self.root.is_directory(value)) {
             self.error(findings, format!("fdtdir {value}: no such directory"));
         }
-        let initrd = values("initrd").next();
-        if let Some(linux) = linux {
-            self.checksum(linux, initrd, values("devicetree").next(), values("fdtdir").next(), findings);
-        }
         let options: Vec<&str> = values("options").flat_map(str::split_ascii_whitespace).collect();
+        if let Some(linux) = linux {
+            let [initrd, devicetree, dtb] = ["initrd", "devicetree", "fdtdir"].map(|key| values(key).next());
+            self.checksum(linux, initrd, devicetree, dtb, &options, findings);
+        }
         self.filesystems(&options, findings);
         let Some(link) = options.iter().find_map(|option| option.strip_prefix("ostree=")) else {
             self.error(findings, "options name no deployment (ostree=)".to_owned());
@@ -112,6 +112,7 @@ impl Entry<'_> {
         initrd: Option<&str>,
         devicetree: Option<&str>,
         dtb: Option<&str>,
+        options: &[&str],
         findings: &mut Findings,
     ) {
         let expected = linux.rsplit('/').nth(1).and_then(|directory| directory.rsplit('-').next());
@@ -126,7 +127,10 @@ impl Entry<'_> {
         {
             return;
         }
-        let kernel = Kernel { version: String::new(), vmlinuz, initramfs, hmac: None, devicetree, dtb };
+        if self.is_legacy(options, expected) {
+            return;
+        }
+        let kernel = Kernel { initramfs, devicetree, dtb, ..Kernel::new("", vmlinuz) };
         match boot_checksum(&self.contents.tree, &kernel) {
             Ok(found) if found == expected => {}
             Ok(found) => {
@@ -134,6 +138,18 @@ impl Entry<'_> {
             }
             Err(error) => self.error(findings, format!("{error:#}")),
         }
+    }
+
+    /// Whether the deployment has its kernel in an older layout, whose names bring this checksum.
+    fn is_legacy(&self, options: &[&str], checksum: &str) -> bool {
+        let Some(link) = options.iter().find_map(|option| option.strip_prefix("ostree=")) else {
+            return false;
+        };
+        self.volumes.readable().any(|(_, contents)| {
+            let root = Rootfs { tree: &contents.tree, root: contents.tree.root() };
+            let kernel = root.lookup(link).map(|found| Kernel::find(&Rootfs { root: found, ..root }));
+            matches!(kernel, Some(Ok(kernel)) if kernel.checksum.as_deref() == Some(checksum))
+        })
     }
 
     /// Mostly holes: nothing to hash.

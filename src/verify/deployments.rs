@@ -17,7 +17,7 @@ use super::{
 };
 use crate::deploy::{
     ostree::{
-        cfs,
+        QUOTED_WHITEOUT, cfs,
         checksum::Checksum,
         object::{Commit, DirMeta, DirTree, ObjectKind, TreeIds},
         repo::{Repo, hash_file},
@@ -77,6 +77,7 @@ pub(super) fn check(
                 size,
                 shared: &mut shared,
                 findings,
+                has_whiteouts: false,
             };
             if let Some(deployment) = one.deployment(&path, &stateroot, &name, root) {
                 found.push(Deployed { described: deployment, root });
@@ -107,6 +108,8 @@ struct Check<'a> {
     /// What the deployments before came to.
     shared: &'a mut Shared,
     findings: &'a mut Findings,
+    /// The commit has files that stand for whiteouts, which the deployment has in their place.
+    has_whiteouts: bool,
 }
 
 impl Check<'_> {
@@ -190,6 +193,11 @@ impl Check<'_> {
         self.directory_meta(&meta, node, path);
         let mut known: HashSet<&[u8]> = HashSet::new();
         for (name, checksum) in &listing.files {
+            if let Some(name) = name.strip_prefix(QUOTED_WHITEOUT) {
+                known.insert(name.as_bytes());
+                self.whiteout(children.get(name.as_bytes()), &format!("{path}/{name}"));
+                continue;
+            }
             known.insert(name.as_bytes());
             self.file(children.get(name.as_bytes()), *checksum, &format!("{path}/{name}"), repo);
         }
@@ -220,6 +228,14 @@ impl Check<'_> {
                 found.uid, found.gid, found.mode, meta.uid, meta.gid, meta.mode
             );
             self.error(path, what);
+        }
+    }
+
+    /// The device that a file of the commit stands for.
+    fn whiteout(&mut self, node: Option<&NodeId>, path: &str) {
+        self.has_whiteouts = true;
+        if !node.is_some_and(|&node| matches!(self.tree.node(node).kind, Kind::CharDevice(0, 0))) {
+            self.error(path, "no whiteout, though the commit quotes one");
         }
     }
 
@@ -267,6 +283,10 @@ impl Check<'_> {
         };
         if matches!(mode, "verity" | "signed") && !self.tree.node(image).meta.verity {
             self.error(path, format!("without fs-verity, though prepare-root.conf says composefs '{mode}'"));
+        }
+        // The image is made of the commit's names, and those are not all here.
+        if self.has_whiteouts {
+            return;
         }
         let commit_root = self.commit_root(root, ids);
         let has_digests = matches!(mode, "verity" | "signed");

@@ -2,20 +2,19 @@
 //! own check of what it built, and of disks from elsewhere.
 //!
 //! ```text
-//! partition table -> filesystems -> ostree repository -> deployments -> boot entries, bootloader
+//! partition table -> filesystems -> ostree repository -> deployments -> labels -> boot entries, bootloader
 //! ```
 //!
 //! Nothing is mounted or run, and nothing of the disk is believed: a hostile
 //! one ends with findings. Every check takes [`Volumes`] and adds to the
-//! [`Findings`]; labels of SELinux will be one more, beside `deployments`, which
-//! knows every deployed path and its node. Left out: what only a running
-//! system could tell, and repairing.
+//! [`Findings`]. Left out: what only a running system could tell, and repairing.
 
 mod boot;
 mod bootloader;
 mod deployments;
 mod disk;
 mod filesystems;
+mod labels;
 mod ostree;
 mod report;
 mod seals;
@@ -47,6 +46,7 @@ pub fn verify(request: &VerifyRequest, progress: &dyn Progress) -> Result<Verify
     let partitions = volumes.list.iter().map(filesystems::Volume::described).collect();
     let checked = ostree::check(&mut volumes, progress, &mut findings);
     seals::check(&volumes, progress, &mut findings);
+    labels::check(&volumes, &checked.deployments, &mut findings);
     boot::check(&volumes, &checked.deployments, &mut findings);
     bootloader::check(&volumes, &mut findings);
     let mut report = VerifyReport {

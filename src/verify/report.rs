@@ -23,7 +23,8 @@ pub enum Severity {
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
-    /// The check that found it: "table", "filesystem", "ostree", "deployment", "verity", "boot", "bootloader".
+    /// The check that found it: "table", "filesystem", "ostree", "deployment", "verity", "selinux",
+    /// "boot", "bootloader".
     pub check: &'static str,
     /// Where: a partition, and a path or structure in it.
     pub place: String,

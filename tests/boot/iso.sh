@@ -1,3 +1,4 @@
+until [ -e /dev/virtio-ports/report ]; do sleep 1; done
 exec > /dev/virtio-ports/report 2>&1
 section() { printf '\n@@ %s\n' "$1"; }
 section cmdline; cat /proc/cmdline

@@ -1,5 +1,7 @@
 //! Disks of the demo images, made for one test and booted from an overlay.
 
+#![allow(dead_code, reason = "each test program uses its part of this")]
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};

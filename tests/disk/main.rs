@@ -6,9 +6,14 @@
 
 #[path = "../common/listing.rs"]
 mod listing;
+#[path = "../common/tiny.rs"]
+mod tiny;
 
+mod bios;
 mod deployment;
 mod disk;
+mod install;
+mod kernels;
 
 use std::{
     env,

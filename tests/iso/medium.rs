@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use crate::{Built, image, pass, run, text, tiny};
+use crate::{
+    Built, image, pass, run, text,
+    tiny::{self, Tiny},
+};
 
 /// The medium and what xorriso extracts of it.
 struct Opened {
@@ -14,7 +17,11 @@ struct Opened {
 
 impl Opened {
     fn new(arguments: &[&str]) -> Self {
-        let built = Built::new(&image().write(), arguments);
+        Self::of(&image(), arguments)
+    }
+
+    fn of(image: &Tiny, arguments: &[&str]) -> Self {
+        let built = Built::new(&image.write(), arguments);
         let iso = built.medium();
         let to = text(&built.path("files"));
         fs::create_dir(&to).unwrap();
@@ -70,6 +77,21 @@ fn firmware_finds_a_bootloader_both_ways() {
     for path in ["EFI/BOOT/grub.cfg", "EFI/debian/grub.cfg"] {
         let on_esp = pass("mtools", "mtype", &["-i", &esp, &format!("::{path}")]);
         assert_eq!(on_esp, opened.text(path), "{path}");
+    }
+}
+
+#[test]
+fn an_image_with_one_bootloader_makes_a_medium_for_one_firmware() {
+    let bios = image().without("usr/lib/shim").without("usr/lib/grub/x86_64-efi-signed");
+    let uefi = image().without("usr/lib/grub/i386-pc/cdboot.img");
+    for (image, named, other) in [(bios, "BIOS", "UEFI"), (uefi, "UEFI", "BIOS")] {
+        let opened = Opened::of(&image, &["-t", "iso"]);
+        let torito = opened.report("-report_el_torito");
+        assert!(torito.contains(&format!("img : 1 {named} y none")) && !torito.contains(other), "{torito}");
+        let verdict = pass("gdisk", "sgdisk", &["-v", &opened.iso]);
+        assert!(verdict.contains("No problems found"), "{verdict}");
+        let esp = opened.report("-report_system_area").contains("28732ac11ff8d211ba4b00a0c93ec93b");
+        assert_eq!((esp, opened.built.said().contains("UEFI only")), (named == "UEFI", named == "UEFI"));
     }
 }
 

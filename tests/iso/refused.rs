@@ -66,6 +66,14 @@ fn an_image_without_an_initramfs_is_refused() {
 }
 
 #[test]
+fn an_image_that_nothing_boots_on_a_medium_is_refused() {
+    let disks_alone = image().without("usr/lib/shim").without("usr/lib/grub/x86_64-efi-signed");
+    let layout = disks_alone.without("usr/lib/grub/i386-pc/cdboot.img").write();
+    let words = ["nothing boots a medium of this image", "no UEFI bootloader", "cdboot.img"];
+    refuse(&Built::new(&layout, &["-t", "iso"]), 3, &words);
+}
+
+#[test]
 fn a_disk_does_not_become_an_installer() {
     let built = Built::new(&image().write(), &["-t", "raw"]);
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_diskwright"))

@@ -19,7 +19,7 @@ const ATTRIBUTE: &[u8] = b"security.selinux";
 const MIB: u64 = 1 << 20;
 
 /// Label by path; nodes without one are absent.
-type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 
 fn labels(tree: &Tree) -> Labels {
     let label = |(path, id): (Vec<u8>, _)| {
@@ -34,7 +34,7 @@ fn labels(tree: &Tree) -> Labels {
 }
 
 /// What a path of the root volume is in a running system; `None` for objects of the repository.
-fn role(path: &str) -> Option<String> {
+pub(crate) fn role(path: &str) -> Option<String> {
     if path.ends_with(".file") && path.starts_with("ostree/repo/objects/") {
         return None;
     }
@@ -62,9 +62,18 @@ fn role(path: &str) -> Option<String> {
     }
 }
 
-/// What libselinux says of every path.
+/// What libselinux says of every path of a tree.
 fn expected(texts: &Texts, tree: &Tree, role: impl Fn(&str) -> Option<String>) -> Labels {
     let paths = tree.walk().map(|(path, id)| (String::from_utf8(path).unwrap(), tree.node(id).st_mode()));
+    judged(texts, paths, role)
+}
+
+/// What libselinux says of paths, each with its `st_mode`.
+pub(crate) fn judged(
+    texts: &Texts,
+    paths: impl Iterator<Item = (String, u32)>,
+    role: impl Fn(&str) -> Option<String>,
+) -> Labels {
     let asked: Vec<_> = paths.filter_map(|(path, mode)| Some((role(&path)?, path, mode))).collect();
     let questions: Vec<_> = asked.iter().map(|(role, _, mode)| (role.clone().into_bytes(), *mode)).collect();
     let answers = judge::labels(texts, &questions);
@@ -207,14 +216,25 @@ impl Drop for Mounted {
     }
 }
 
-fn run(package: &str, command: &mut Command) -> String {
+pub(crate) fn run(package: &str, command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; install {package}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A path as getfattr prints it, where some bytes are octal numbers behind a backslash.
+fn unquoted(path: &str) -> String {
+    let mut parts = path.split('\\');
+    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..3], 8).unwrap());
+        bytes.extend_from_slice(&part.as_bytes()[3..]);
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
 /// Labels as getfattr reads them.
-fn kernel_labels(root: &Path) -> Labels {
+pub(crate) fn kernel_labels(root: &Path) -> Labels {
     let mut getfattr = Command::new("getfattr");
     let text = run(
         "attr",
@@ -228,7 +248,7 @@ fn kernel_labels(root: &Path) -> Labels {
         let value: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
         let label = String::from_utf8(value).unwrap().strip_suffix('\0').expect("a NUL").to_owned();
         let path = if path == "." { "" } else { path };
-        (path.to_owned(), label)
+        (unquoted(path), label)
     });
     labels.collect()
 }

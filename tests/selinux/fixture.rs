@@ -87,6 +87,8 @@ pub(crate) fn volumes(change: Change) -> anyhow::Result<Vec<Volume>> {
         default_kargs: true,
         target: "registry.example.com/os:1",
         blueprint: &blueprint,
+        skip_bound_images: false,
+        root_ssh_keys: None,
     };
     deploy(&image, merged, &wishes, &Ids::new("sha256:cc", b"", 1_700_000_000), &())
 }

@@ -160,7 +160,7 @@ fn state(rootfs: &Rootfs<'_>, on_disk: &Installed<'_>, time: Time) -> Result<Str
     if let Some(meta) = metadata(rootfs, "BIOS")?.filter(|_| on_disk.bios) {
         installed.insert("BIOS", Component { meta, filetree: None, adopted_from: None });
     }
-    if let Some(meta) = metadata(rootfs, "EFI")? {
+    if let Some(meta) = metadata(rootfs, "EFI")?.filter(|_| !on_disk.files.is_empty()) {
         let filetree = Some(file_tree(rootfs.tree, on_disk.files)?);
         installed.insert("EFI", Component { meta, filetree, adopted_from: None });
     }

@@ -9,7 +9,7 @@ mod efi;
 mod grub_cfg;
 pub mod medium;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use diskwright_formats::{
     sparse::Sparse,
     tree::{Meta, NodeId, Time, Tree},
@@ -26,13 +26,18 @@ pub(super) use grub_cfg::CONSOLE;
 /// writes into the same directory, and fails, because ostree's /boot is read-only.
 const BIOS_CONFIG: &str = "entries.cfg";
 
+/// The variable in which GRUB's module `bli` tells where it was started from.
+const PARTITION_VARIABLE: &[u8] = b"LoaderDevicePartUUID";
+
 /// A bootloader of an image.
 #[derive(Clone, Debug)]
 pub struct Bootloader {
-    /// Where it was found.
-    pub place: Place,
+    /// Where the one for UEFI was found; without one there is GRUB for BIOS.
+    pub place: Option<Place>,
     /// GRUB for BIOS, where there is one.
     pub bios: Option<Bios>,
+    /// GRUB tells the system what partition it was started from (Boot Loader Interface).
+    tells_partition: bool,
     arch: Arch,
     files: Vec<EspFile>,
     /// The directory below `EFI` in which GRUB looks for its configuration.
@@ -77,22 +82,26 @@ impl Bootloader {
     /// # Errors
     /// None found; the text names every place looked at. bootupd's files without one vendor.
     pub fn find(rootfs: &Rootfs<'_>, arch: Arch, os: &OsRelease) -> Result<Self> {
-        let Some(&place) = places(rootfs, arch).first() else {
-            let looked: Vec<_> = Place::ALL.iter().map(|place| place.path()).collect();
-            bail!(
-                "no UEFI bootloader for {} in the image: looked for BOOT{}.EFI or shim and GRUB at {}",
-                arch.oci(),
-                arch.efi().to_uppercase(),
-                looked.join(", ")
-            );
-        };
-        let files = place.files(rootfs, arch);
-        let grub = efi::grub_binary(rootfs, &files, arch);
-        let vendor = efi::vendor(place, &files, &grub, arch, os)?;
-        let menu = menu(rootfs, place, arch, &grub);
+        let place = places(rootfs, arch).first().copied();
         let bios = Bios::find(rootfs, arch);
+        ensure!(place.is_some() || bios.is_some(), "{}", none(arch));
+        let files = place.map(|place| place.files(rootfs, arch)).unwrap_or_default();
+        let grub = efi::grub_binary(rootfs, &files, arch);
+        let vendor = place.map(|place| efi::vendor(place, &files, &grub, arch, os)).transpose()?;
+        let menu = match &bios {
+            Some(bios) if place.is_none() && !rootfs.is_file(bootupd::STATIC_HEAD) => bios_menu(bios, rootfs),
+            _ => menu(rootfs, place, arch, &grub),
+        };
         let directory = directory(rootfs, &menu, bios.as_ref());
-        Ok(Self { place, bios, arch, files, vendor, directory, menu })
+        let tells_partition = contains(&grub, PARTITION_VARIABLE);
+        let vendor = vendor.unwrap_or_default();
+        Ok(Self { place, bios, tells_partition, arch, files, vendor, directory, menu })
+    }
+
+    /// Whether the system finds its disk without being told, however it is started.
+    #[must_use]
+    pub fn tells_partition(&self) -> bool {
+        self.tells_partition && self.bios.is_none()
     }
 
     /// One sentence for people.
@@ -104,13 +113,18 @@ impl Bootloader {
             Menu::Module(_) => "boot entries read by a GRUB module",
             Menu::Scripted => "boot entries read by GRUB's configuration",
         };
-        format!("{} from {}, {menu}", self.vendor, self.place.path())
+        match self.place {
+            Some(place) => format!("{} from {}, {menu}", self.vendor, place.path()),
+            None => format!("GRUB for BIOS, {menu}"),
+        }
     }
 
     /// One sentence on BIOS, where the machine has one.
     #[must_use]
     pub fn describe_bios(&self) -> Option<String> {
-        let found = self.bios.as_ref().map(|bios| format!("BIOS too, GRUB from {}", bios.place));
+        let only =
+            if self.place.is_some() { "BIOS too" } else { "BIOS only: the image has no UEFI bootloader" };
+        let found = self.bios.as_ref().map(|bios| format!("{only}, GRUB from {}", bios.place));
         let none = || {
             "UEFI only: the image has no GRUB for BIOS (usr/lib/grub/i386-pc of grub-pc-bin or grub2-pc-modules)"
                 .to_owned()
@@ -118,9 +132,10 @@ impl Bootloader {
         (self.arch == Arch::X86_64).then(|| found.unwrap_or_else(none))
     }
 
-    /// The content of the EFI system partition, as a directory of the arena.
+    /// The content of the EFI system partition, as a directory of the arena; `None` on a disk for BIOS only.
     #[must_use]
-    pub fn esp(&self, tree: &mut Tree, image_root: NodeId, facts: &Facts<'_>) -> NodeId {
+    pub fn esp(&self, tree: &mut Tree, image_root: NodeId, facts: &Facts<'_>) -> Option<NodeId> {
+        self.place?;
         let esp = tree.add_directory(Meta { mtime: facts.time, ..Meta::root(0o755) });
         for file in &self.files {
             put(tree, esp, &file.path, file.node, facts.time);
@@ -137,7 +152,7 @@ impl Bootloader {
             let file = tree.add_file(meta, Sparse::from_bytes(text.into_bytes()));
             put(tree, esp, &format!("EFI/{}/{name}", self.vendor), file, facts.time);
         }
-        esp
+        Some(esp)
     }
 
     /// What the bootloader keeps in /boot; returns GRUB for the BIOS boot partition.
@@ -151,8 +166,10 @@ impl Bootloader {
         boot: NodeId,
         facts: &Facts<'_>,
     ) -> Result<Option<CoreImage>> {
-        let efi = tree.add_directory(Meta { mtime: facts.time, ..Meta::root(0o755) });
-        tree.link(boot, *b"efi", efi);
+        if self.place.is_some() {
+            let efi = tree.add_directory(Meta { mtime: facts.time, ..Meta::root(0o755) });
+            tree.link(boot, *b"efi", efi);
+        }
         let bootupd = self.menu == Menu::Bootupd;
         if bootupd {
             let installed = bootupd::Installed { files: &self.files, bios: self.bios.is_some() };
@@ -201,12 +218,28 @@ pub(super) fn put(tree: &mut Tree, root: NodeId, path: &str, node: NodeId, time:
     tree.link(at, name.as_bytes(), node);
 }
 
-fn menu(rootfs: &Rootfs<'_>, place: Place, arch: Arch, grub: &[u8]) -> Menu {
-    if matches!(place, Place::Components | Place::Bootupd) && rootfs.is_file(bootupd::STATIC_HEAD) {
+/// No bootloader at all, and where one was sought.
+fn none(arch: Arch) -> String {
+    let looked: Vec<_> = Place::ALL.iter().map(|place| place.path()).collect();
+    let mut text = format!(
+        "no bootloader for {} in the image: looked for BOOT{}.EFI or shim and GRUB at {}",
+        arch.oci(),
+        arch.efi().to_uppercase(),
+        looked.join(", ")
+    );
+    if arch == Arch::X86_64 {
+        text += &format!("; for GRUB for BIOS at {}", bios::PLACES.join(", "));
+    }
+    text
+}
+
+/// `place` is where the one for UEFI is; BIOS alone has bootupd's configuration or none of these.
+fn menu(rootfs: &Rootfs<'_>, place: Option<Place>, arch: Arch, grub: &[u8]) -> Menu {
+    let from_bootupd = matches!(place, None | Some(Place::Components | Place::Bootupd));
+    if from_bootupd && rootfs.is_file(bootupd::STATIC_HEAD) {
         return Menu::Bootupd;
     }
-    const COMMAND: &[u8] = b"blscfg\0";
-    if grub.windows(COMMAND.len()).any(|window| window == COMMAND) {
+    if contains(grub, b"blscfg\0") {
         return Menu::BuiltIn;
     }
     by_module(|name| rootfs.is_file(&format!("usr/lib/grub/{}/{name}.mod", arch.grub())))
@@ -220,6 +253,10 @@ fn bios_menu(bios: &Bios, rootfs: &Rootfs<'_>) -> Menu {
 fn by_module(has: impl Fn(&str) -> bool) -> Menu {
     let found = ["blsuki", "blscfg"].into_iter().find(|name| has(name));
     found.map_or(Menu::Scripted, Menu::Module)
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 /// `grub2` where the distribution calls its tools so.

@@ -20,6 +20,7 @@ mod files;
 mod home;
 mod password;
 mod place;
+mod root_ssh;
 mod settings;
 mod users;
 
@@ -29,6 +30,7 @@ use diskwright_formats::tree::{NodeId, Time, Tree};
 use crate::blueprint::Blueprint;
 use accounts::Accounts;
 use place::Root;
+pub use root_ssh::authorize_root;
 use settings::Settings;
 
 /// The directories of one deployment in the arena of a tree.

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use diskwright_formats::sparse::Sparse;
 
 use super::initramfs::{module_of, modules};
-use crate::deploy::{rootfs::Rootfs, system::Kernel};
+use crate::deploy::{kernel::Kernel, rootfs::Rootfs};
 
 /// Media, and what each needs: one module of every row.
 const MEDIA: [(&str, &[&[&str]]); 3] = [

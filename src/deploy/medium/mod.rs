@@ -9,7 +9,7 @@ mod initramfs;
 mod menu;
 mod units;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use diskwright_formats::{
     cpio,
     sparse::Sparse,
@@ -26,8 +26,8 @@ use super::{
     },
     image::ImageConfig,
     kargs::KernelArguments,
+    kernel::Kernel,
     rootfs::Rootfs,
-    system::Kernel,
 };
 use crate::{ids::Ids, progress::Progress};
 
@@ -43,8 +43,8 @@ const OF_THE_DISK: [&str; 3] = ["root", "boot", "rw"];
 pub struct Medium {
     /// The ISO 9660.
     pub tree: Tree,
-    /// The EFI system partition.
-    pub esp: Tree,
+    /// The EFI system partition; none where the image has no bootloader for UEFI.
+    pub esp: Option<Tree>,
     /// What BIOS boots: a file of the ISO 9660, and what it holds.
     pub bios: Option<(NodeId, ElTorito)>,
     /// Volume id.
@@ -90,10 +90,9 @@ pub fn medium(
 impl Medium {
     fn new(name: &str, ids: &Ids) -> Self {
         let [a, b, c, d, ..] = ids.bytes("medium");
-        let root = || Tree::new(Meta { mtime: ids.time(), ..Meta::root(0o755) });
         Self {
-            tree: root(),
-            esp: root(),
+            tree: Tree::new(Meta { mtime: ids.time(), ..Meta::root(0o755) }),
+            esp: None,
             bios: None,
             label: format!("DISKWRIGHT_{:08X}", u32::from_be_bytes([a, b, c, d])),
             application: APPLICATION.to_owned(),
@@ -114,26 +113,35 @@ impl Medium {
         rootfs: &Rootfs<'_>,
         progress: &dyn Progress,
     ) -> Result<()> {
+        if system.bootloader.place.is_some() {
+            self.add_efi(system, rootfs);
+        }
+        let Some(bios) = &system.bootloader.bios else { return Ok(()) };
+        let lack = format!("GRUB in /{} has no cdboot.img, boot_hybrid.img or iso9660.mod", bios.place);
+        if let Some(image) = bios.el_torito(rootfs, &self.label, PREFIX)? {
+            let node = self.add(EL_TORITO, Sparse::from_bytes(image.unplaced()));
+            self.bios = Some((node, image));
+        } else {
+            ensure!(
+                self.esp.is_some(),
+                "nothing boots a medium of this image: no UEFI bootloader, and {lack}"
+            );
+            progress.note(&format!("the medium boots by UEFI only: {lack}"));
+        }
+        Ok(())
+    }
+
+    fn add_efi(&mut self, system: &System, rootfs: &Rootfs<'_>) {
+        let mut esp = Tree::new(Meta { mtime: self.time, ..Meta::root(0o755) });
         let redirect = text(redirect(&self.label));
         for path in system.bootloader.configurations() {
             self.add(&path, redirect.clone());
-            add(&mut self.esp, &path, redirect.clone(), self.time);
+            add(&mut esp, &path, redirect.clone(), self.time);
         }
         for (path, content) in system.bootloader.removable(rootfs.tree) {
-            add(&mut self.esp, &path, content, self.time);
+            add(&mut esp, &path, content, self.time);
         }
-        let Some(bios) = &system.bootloader.bios else { return Ok(()) };
-        match bios.el_torito(rootfs, &self.label, PREFIX)? {
-            Some(image) => {
-                let node = self.add(EL_TORITO, Sparse::from_bytes(image.unplaced()));
-                self.bios = Some((node, image));
-            }
-            None => progress.note(&format!(
-                "the medium boots by UEFI only: GRUB in /{} has no cdboot.img, boot_hybrid.img or iso9660.mod",
-                bios.place
-            )),
-        }
-        Ok(())
+        self.esp = Some(esp);
     }
 }
 
@@ -174,7 +182,7 @@ fn text(text: String) -> Sparse {
 /// `text` filled up to `len` bytes with lines that are comments, so that it can be edited in place.
 fn padded(mut text: String, len: usize) -> Result<String> {
     const LINE: usize = 64;
-    anyhow::ensure!(text.len() <= len, "a text of the medium has {} bytes, {len} at most", text.len());
+    ensure!(text.len() <= len, "a text of the medium has {} bytes, {len} at most", text.len());
     while text.len() < len {
         let line = LINE.min(len - text.len());
         text += &"#".repeat(usize::from(line > 1));

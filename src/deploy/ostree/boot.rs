@@ -6,7 +6,7 @@ use diskwright_formats::tree::{Kind, Meta, NodeId, Time, Tree};
 use sha2::{Digest, Sha256};
 
 use super::{Repo, deployment::text_file};
-use crate::deploy::system::Kernel;
+use crate::deploy::kernel::Kernel;
 
 /// Bytes of a file hashed at once.
 const CHUNK: u64 = 1 << 20;
@@ -35,11 +35,14 @@ pub struct BootEntry {
     pub initrd: Option<String>,
 }
 
-/// sha256 over kernel, initramfs and device trees, in this order.
+/// sha256 over kernel, initramfs and device trees, in this order; an older layout brings its own.
 ///
 /// # Errors
 /// Reading them.
 pub fn checksum(tree: &Tree, kernel: &Kernel) -> Result<String> {
+    if let Some(checksum) = &kernel.checksum {
+        return Ok(checksum.clone());
+    }
     let mut hash = Sha256::new();
     let single = [Some(kernel.vmlinuz), kernel.initramfs, kernel.devicetree];
     let mut files: Vec<NodeId> = single.into_iter().flatten().collect();
@@ -87,7 +90,7 @@ impl Boot<'_> {
         let mut text = format!("title {} (ostree:0)\nversion 1\noptions {}\n", self.title, entry.options);
         let below = format!("/boot/ostree/{}-{}", self.stateroot, self.bootcsum);
         if self.kernel.devicetree.is_some() {
-            text += &format!("devicetree {below}/devicetree-{}\n", self.kernel.version);
+            text += &format!("devicetree {below}/{}\n", self.kernel.devicetree_name);
         }
         text += &format!("linux /boot{linux}\n");
         text += &initrd.map(|path| format!("initrd /boot{path}\n")).unwrap_or_default();
@@ -107,15 +110,15 @@ impl Boot<'_> {
     }
 
     fn kernel_files(&self, tree: &mut Tree, repo: &mut Repo, boot: NodeId) -> BootEntry {
-        let Kernel { version, vmlinuz, initramfs, hmac, devicetree, dtb } = self.kernel;
+        let Kernel { version, vmlinuz, initramfs, hmac, devicetree, dtb, .. } = self.kernel;
         let name = format!("{}-{}", self.stateroot, self.bootcsum);
         let ostree = self.subdirectory(tree, boot, "ostree");
         let directory = self.subdirectory(tree, ostree, &name);
         let named = [
             (Some(*vmlinuz), format!("vmlinuz-{version}")),
-            (*initramfs, format!("initramfs-{version}.img")),
+            (*initramfs, self.kernel.initramfs_name.clone()),
             (*hmac, format!(".vmlinuz-{version}.hmac")),
-            (*devicetree, format!("devicetree-{version}")),
+            (*devicetree, self.kernel.devicetree_name.clone()),
         ];
         for (file, name) in &named {
             if let Some(file) = *file {
@@ -125,7 +128,8 @@ impl Boot<'_> {
             }
         }
         if let Some(dtb) = *dtb {
-            tree.link(directory, *b"dtb", dtb);
+            let copy = self.device_trees(tree, dtb);
+            tree.link(directory, *b"dtb", copy);
         }
         let link = format!("ostree=/ostree/boot.1/{}/{}/0", self.stateroot, self.bootcsum);
         let init = "init=/ostree/boot.1/{}/{}/0/usr/lib/ostree/ostree-prepare-root";
@@ -139,6 +143,25 @@ impl Boot<'_> {
             linux: format!("/ostree/{name}/{}", named[0].1),
             initrd: initramfs.map(|_| format!("/ostree/{name}/{}", named[1].1)),
         }
+    }
+
+    /// A copy without the image's attributes: what is in /boot is labelled as such.
+    fn device_trees(&self, tree: &mut Tree, directory: NodeId) -> NodeId {
+        let meta = Meta { mtime: self.time, ..Meta::root(tree.node(directory).meta.mode) };
+        let copy = tree.add_directory(meta);
+        for (name, node) in tree.children(directory).cloned().unwrap_or_default() {
+            let child = match tree.node(node).kind.clone() {
+                Kind::Directory(_) => self.device_trees(tree, node),
+                Kind::File(content) => {
+                    let Meta { uid, gid, mode, .. } = tree.node(node).meta;
+                    let meta = Meta { uid, gid, mtime: self.time, ..Meta::root(mode) };
+                    tree.add_file(meta, content)
+                }
+                _ => continue,
+            };
+            tree.link(copy, name, child);
+        }
+        copy
     }
 
     fn subdirectory(&self, tree: &mut Tree, parent: NodeId, name: &str) -> NodeId {

@@ -12,16 +12,19 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use diskwright_formats::{
     sparse::Sparse,
-    tree::{Kind, Meta, NodeId, Time, Tree},
+    tree::{Kind, Meta, Node, NodeId, Time, Tree},
 };
 
 use super::{checksum::Checksum, repo::Repo};
 
 /// Names one inode can have before a copy takes over; ext4 ends at 65,000.
 const MAX_NAMES: u32 = 64_000;
+/// A regular file of this name in a commit stands for a whiteout of overlayfs, a device of number 0:0,
+/// under the rest of the name.
+pub const QUOTED_WHITEOUT: &str = ".ostree-wh.";
 /// What libostree leaves so that the first boot's jobs of "files were updated" run.
 const UPDATED_STAMP: &[u8] = b".updated";
 
@@ -66,19 +69,34 @@ impl<'a> Checkout<'a> {
         Ok(Deployment { root, etc, var })
     }
 
-    /// `shared`: files are names of their objects. Else everything is a private copy.
+    /// `shared`: files are names of their objects, and whiteouts are unpacked. Else everything is a private copy.
     fn directory(&mut self, from: NodeId, shared: bool) -> Result<NodeId> {
         let meta = Meta { mtime: Time::default(), ..self.tree.node(from).meta.clone() };
         let directory = self.tree.add_directory(meta);
         for (name, node) in self.tree.children(from).cloned().unwrap_or_default() {
-            let child = if self.tree.children(node).is_some() {
-                self.directory(node, shared)?
-            } else {
-                self.file(node, shared)
+            let (name, child) = match &self.tree.node(node).kind {
+                Kind::Directory(_) => (name, self.directory(node, shared)?),
+                Kind::File(_) if shared && name.starts_with(QUOTED_WHITEOUT.as_bytes()) => {
+                    (name[QUOTED_WHITEOUT.len()..].into(), self.whiteout(node))
+                }
+                _ => (name, self.file(node, shared)),
             };
+            ensure!(
+                !matches!(&*name, b"" | b"." | b".."),
+                "a file {QUOTED_WHITEOUT}{} quotes a whiteout of no name",
+                name.escape_ascii()
+            );
             self.tree.link(directory, name, child);
         }
         Ok(directory)
+    }
+
+    fn whiteout(&mut self, quoted: NodeId) -> NodeId {
+        let meta = self.tree.node(quoted).meta.clone();
+        self.tree.add(Node {
+            meta: Meta { mtime: Time::default(), verity: false, ..meta },
+            kind: Kind::CharDevice(0, 0),
+        })
     }
 
     /// Empty files are copies: one inode could not carry all their names.

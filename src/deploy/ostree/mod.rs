@@ -27,6 +27,7 @@ use boot::Boot;
 pub use boot::{BootEntry, checksum as boot_checksum};
 use checksum::Checksum;
 use chunked::Base;
+pub use deployment::QUOTED_WHITEOUT;
 use deployment::{Checkout, Deployment, Ostree, text_file};
 use import::Filter;
 use refs::{BLOB_PREFIX, IMAGE_PREFIX, escape_ref};
@@ -35,8 +36,8 @@ pub use target::Target;
 
 use super::{
     image::ImageConfig,
+    kernel::Kernel,
     selinux::{Policy, Relabel},
-    system::Kernel,
 };
 use crate::{
     ids::Ids,

@@ -56,15 +56,15 @@ impl Policy {
 }
 
 /// How a path of the physical root is labelled.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     /// The path looked up in the policy.
-    counts_as: Cow<'a, [u8]>,
+    pub(super) counts_as: Cow<'a, [u8]>,
     /// Whether a label that is there already is replaced.
     replaces: bool,
 }
 
 impl Place<'_> {
-    fn of(path: &[u8]) -> Self {
+    pub(super) fn of(path: &[u8]) -> Self {
         let parts: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
         let (counts_as, replaces): (Cow<'static, [u8]>, bool) = match parts.as_slice() {
             [b"ostree"] => (b"/usr".into(), false),
@@ -83,7 +83,7 @@ impl Place<'_> {
     }
 }
 
-fn below(directory: &[u8], path: &[u8]) -> Vec<u8> {
+pub(super) fn below(directory: &[u8], path: &[u8]) -> Vec<u8> {
     let slash: &[u8] = if path.is_empty() { b"" } else { b"/" };
     [directory, slash, path].concat()
 }

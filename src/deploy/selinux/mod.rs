@@ -10,6 +10,7 @@
 //! file is hashed ([`Relabel`]); what is on the disk beside the commit gets
 //! its labels last ([`Policy::label_root`], [`Policy::label_boot`]).
 
+mod check;
 mod contexts;
 mod disk;
 mod pattern;

@@ -20,7 +20,7 @@ use core_image::{CoreImage, Parts};
 use modules::Dependencies;
 
 /// Where distributions keep GRUB's files for BIOS.
-const PLACES: [&str; 4] =
+pub(super) const PLACES: [&str; 4] =
     ["usr/lib/grub/i386-pc", "usr/lib/grub2/i386-pc", "usr/share/grub2/i386-pc", "usr/share/grub/i386-pc"];
 /// What a core image is made of, besides modules.
 const NEEDED: [&str; 5] = ["boot.img", "diskboot.img", "kernel.img", "lzma_decompress.img", "moddep.lst"];

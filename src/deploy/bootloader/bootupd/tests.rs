@@ -6,7 +6,7 @@ use diskwright_formats::tree::Meta;
 use serde_json::Value;
 use uuid::uuid;
 
-use super::super::{Bootloader, put};
+use super::super::{Bootloader, Place, put};
 use super::*;
 use crate::deploy::{arch::Arch, ostree::BootEntry, system::OsRelease};
 
@@ -81,7 +81,7 @@ fn lay(files: &[&[(&str, &str)]], arch: Arch, skip_boot_uuid: bool) -> Result<La
     };
     let boot = tree.add_directory(Meta::root(0o755));
     bootloader.fill_boot(&mut tree, root, boot, &facts)?;
-    let esp = bootloader.esp(&mut tree, root, &facts);
+    let esp = bootloader.esp(&mut tree, root, &facts).context("a bootloader for UEFI")?;
     Ok(Laid { tree, esp, boot })
 }
 
@@ -156,16 +156,19 @@ fn components_without_a_description_are_not_recorded() {
 }
 
 #[test]
-fn bios_is_recorded_only_where_it_is_installed() {
+fn components_are_recorded_only_where_they_are_installed() {
     let tree = image(&[&CONFIG[..], &UPDATES_TREE].concat());
     let rootfs = Rootfs { tree: &tree, root: tree.root() };
-    let with = state(&rootfs, &Installed { files: &[], bios: true }, Time::default()).unwrap();
+    let files = &Place::Bootupd.files(&rootfs, Arch::X86_64)[..];
+    let with = state(&rootfs, &Installed { files, bios: true }, Time::default()).unwrap();
     let bios = BIOS_JSON.replace('}', r#","versions":null}"#);
     let start =
         format!(r#"{{"installed":{{"BIOS":{{"meta":{bios},"filetree":null,"adopted-from":null}},"EFI":"#);
     assert!(with.starts_with(&start), "{with}");
-    let without = state(&rootfs, &Installed { files: &[], bios: false }, Time::default()).unwrap();
+    let without = state(&rootfs, &Installed { files, bios: false }, Time::default()).unwrap();
     assert!(without.starts_with(r#"{"installed":{"EFI":"#), "{without}");
+    let alone = state(&rootfs, &Installed { files: &[], bios: true }, Time::default()).unwrap();
+    assert!(alone.starts_with(r#"{"installed":{"BIOS":"#) && !alone.contains("EFI"), "{alone}");
 }
 
 #[test]
