@@ -1,6 +1,8 @@
 //! The build: what is asked ([`BuildRequest`]), what comes of it
 //! ([`BuildReport`]), and [`build`], the only place where the stages meet.
 
+mod installer_medium;
+
 use std::{
     fs::File,
     io::Read,
@@ -18,6 +20,7 @@ use diskwright_formats::{
 };
 use serde::Serialize;
 
+use self::installer_medium::InstallerMedium;
 use crate::{
     blueprint::{Document, Syntax},
     deploy::{
@@ -71,6 +74,8 @@ pub struct BuildRequest {
     pub no_default_kernel_args: bool,
     /// The reference that the installed system updates from; `None` means `reference`.
     pub target_imgref: Option<String>,
+    /// The program that an installer medium starts; `None` means the one beside this program.
+    pub installer: Option<PathBuf>,
     /// Build without the image's logically bound images, should there be some.
     pub skip_bound_images: bool,
     /// A file of keys that may log in as root by SSH.
@@ -122,12 +127,17 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
     let (image, merged) = fetch_and_merge(&asked.reference, &request.source, &boots, progress)?;
     let ids = ids(request, &asked, &image);
+    let medium = InstallerMedium::prepare(request, &asked, &image, &merged, &ids, progress)?;
     let volumes = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
-    let firmware = firmware(&volumes);
-    let options = options(request, &image, firmware, &ids)?;
+    let options = options(request, &image, firmware(&volumes), &ids)?;
     let places = asked.places(request, &options.architecture)?;
-    let disks = lay_out_all(&volumes, places, &asked, &ids).context("laying out the disk")?;
+    let (optical, places): (Vec<_>, Vec<_>) = places.into_iter().partition(Place::is_optical);
+    let mut disks = lay_out_all(&volumes, places, &asked, &ids).context("laying out the disk")?;
+    if let (Some(medium), Some(place)) = (medium, optical.into_iter().next()) {
+        let medium = medium.finish(request, &asked, &image, &volumes, (&ids, &options), progress)?;
+        disks.push((place, Arc::new(medium)));
+    }
     drop(volumes);
     let with_sums = !request.choices.no_checksums;
     let mut written = write::write_all(&disks, &asked.writers, &options, with_sums, &mut outputs, progress)?;
@@ -191,6 +201,11 @@ impl Asked {
     fn places(&self, request: &BuildRequest, arch: &str) -> Result<Vec<Place>> {
         let subject = Subject { name: self.reference.short_name(), arch: arch.to_owned() };
         write::places(&self.writers, &request.choices.naming, &subject)
+    }
+
+    /// The reference that the system updates from.
+    fn target(&self, request: &BuildRequest) -> String {
+        request.target_imgref.clone().unwrap_or_else(|| self.reference.to_string())
     }
 
     /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
@@ -351,14 +366,14 @@ pub(crate) fn deploy_volumes(
 ) -> Result<Vec<Volume>> {
     progress.begin("deploying", Some(image.layers.iter().map(|layer| layer.tar_len).sum()));
     let config = image_config(image)?;
-    let reference = asked.reference.to_string();
-    let wishes = wishes(request, asked, &config, &reference)?;
+    let target = asked.target(request);
+    let wishes = wishes(request, asked, &config, &target)?;
     deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
 }
 
 /// Where partitions lie on a disk whose size is a multiple of `multiple`.
-pub(crate) fn layout(wishes: &[Wish], asked: &Asked, multiple: u64, ids: &Ids) -> Result<Layout> {
-    plan::plan(wishes, asked.size, multiple, SECTOR_SIZE, ids.uuid("disk")).context(ErrorKind::Usage)
+pub(crate) fn layout(wishes: &[Wish], size: DiskSize, multiple: u64, ids: &Ids) -> Result<Layout> {
+    plan::plan(wishes, size, multiple, SECTOR_SIZE, ids.uuid("disk")).context(ErrorKind::Usage)
 }
 
 /// The disk of each file: one for each size that the formats ask for.
@@ -368,10 +383,9 @@ fn lay_out_all(
     asked: &Asked,
     ids: &Ids,
 ) -> Result<Vec<(Place, Arc<Sparse>)>> {
-    let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
     let mut disks: Vec<(Place, Arc<Sparse>)> = Vec::new();
     for place in places {
-        let layout = layout(&wishes, asked, place.size_multiple(), ids)?;
+        let layout = plan_of(volumes, asked.size, place.size_multiple(), ids)?;
         let made = disks.iter().find(|(_, disk)| disk.len() == layout.size);
         let disk = match made {
             Some((_, disk)) => disk.clone(),
@@ -380,6 +394,11 @@ fn lay_out_all(
         disks.push((place, disk));
     }
     Ok(disks)
+}
+
+fn plan_of(volumes: &[Volume], size: DiskSize, multiple: u64, ids: &Ids) -> Result<Layout> {
+    let wishes = volumes.iter().map(|volume| wish(volume, ids)).collect::<Result<Vec<_>>>()?;
+    plan::plan(&wishes, size, multiple, SECTOR_SIZE, ids.uuid("disk")).context(ErrorKind::Usage)
 }
 
 /// Places the volumes, makes their filesystems and puts them on one disk.

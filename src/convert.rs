@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use diskwright_formats::{
     reader,
     sparse::Sparse,
-    writer::{Compression, FormatWriter, Options},
+    writer::{Compression, FormatWriter, Medium, Options},
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -127,9 +127,14 @@ fn open(path: &Path) -> Result<Sparse> {
     Ok(reader::open(file)?)
 }
 
-/// Before a byte is written: whether the format can have a disk of this size.
+/// Before a byte is written: whether the format can have a disk, and one of this size.
 fn check_size(disk: &Sparse, writer: &dyn FormatWriter) -> Result<()> {
     let (spec, len) = (writer.spec(), disk.len());
+    if spec.medium == Medium::Optical {
+        let hint = "make one of an image: diskwright build --type iso IMAGE".to_owned();
+        let error = anyhow!("{}: a disk does not become an installer", spec.name);
+        return Err(error.context(Hint(hint)).context(ErrorKind::Usage));
+    }
     let multiple = spec.size_multiple;
     if len % multiple == 0 {
         return Ok(());

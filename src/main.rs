@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use diskwright::{
     ErrorKind,
     cli::{
-        self, BlueprintVerb, BuildArgs, Cli, Cloud, ConvertArgs, Format, InspectArgs, PlanArgs, PlanFormat,
-        PublishAwsArgs, Verb, VerifyArgs,
+        self, BlueprintVerb, BuildArgs, Cli, Cloud, ConvertArgs, Format, InspectArgs, IsoVerb, PlanArgs,
+        PlanFormat, PublishAwsArgs, Verb, VerifyArgs,
     },
     error, output,
     progress::{self, End, Watcher},
@@ -55,6 +55,7 @@ fn run(cli: &Cli, watcher: &Arc<dyn Watcher>) -> Result<ExitCode> {
         }
         Verb::Convert(arguments) => convert(arguments, &**watcher)?,
         Verb::Inspect(arguments) => inspect(arguments, &**watcher)?,
+        Verb::Iso(verb) => iso(verb)?,
         Verb::Verify(arguments) => {
             let (shown, found) = verify(arguments, &**watcher)?;
             code = found;
@@ -115,6 +116,18 @@ fn convert(arguments: &ConvertArgs, watcher: &dyn Watcher) -> Result<Shown> {
 fn inspect(arguments: &InspectArgs, watcher: &dyn Watcher) -> Result<Shown> {
     let found = diskwright::inspect(&arguments.request(), watcher)?;
     show(&found, arguments.format, cli::inspection)
+}
+
+fn iso(verb: &IsoVerb) -> Result<Shown> {
+    match verb {
+        IsoVerb::Inspect { iso, format } => {
+            let request = IsoVerb::inspect_request(iso.clone());
+            show(&diskwright::iso_inspect(&request)?, *format, cli::medium)
+        }
+        IsoVerb::Edit(arguments) => {
+            show(&diskwright::iso_edit(&arguments.request())?, arguments.format, cli::medium)
+        }
+    }
 }
 
 /// The report is shown whatever it says; errors in it are the input's.

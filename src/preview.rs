@@ -149,7 +149,7 @@ fn disks(
             disk.types.push(spec.name);
             continue;
         }
-        let layout = build::layout(sizes, asked, asked.size_multiple(spec.path), ids)?;
+        let layout = build::layout(sizes, asked.size, asked.size_multiple(spec.path), ids)?;
         disks.push(Disk {
             path: spec.path,
             types: vec![spec.name],

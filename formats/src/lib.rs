@@ -10,6 +10,7 @@
 //! Nothing here knows clocks, randomness, users, containers or ostree, and
 //! nothing prints.
 
+pub mod cpio;
 pub mod data;
 pub mod disk;
 pub mod error;

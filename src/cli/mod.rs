@@ -6,6 +6,7 @@
 mod blueprint;
 mod compat;
 mod dead;
+mod iso;
 mod output;
 mod plan;
 mod publish;
@@ -29,6 +30,7 @@ use crate::{
 
 pub use blueprint::{BlueprintVerb, DescribeArgs, SyntaxName, description};
 pub use dead::DeadArgs;
+pub use iso::{IsoEditArgs, IsoVerb, medium};
 pub use output::{MachineArgs, OutArgs};
 pub use plan::{PlanArgs, PlanFormat, plan};
 pub use publish::{AwsArgs, Cloud, PublishAwsArgs};
@@ -71,6 +73,9 @@ pub enum Verb {
     Convert(Box<ConvertArgs>),
     /// Show what an image holds, as far as a disk is concerned
     Inspect(InspectArgs),
+    /// Show and change installer media
+    #[command(subcommand)]
+    Iso(IsoVerb),
     /// Read a disk back and say what is wrong with it
     Verify(VerifyArgs),
     /// Make a disk that exists an image of a cloud
@@ -315,6 +320,9 @@ pub struct SystemArgs {
     /// Leave out the kernel arguments that every disk gets
     #[arg(long)]
     pub no_default_kernel_args: bool,
+    /// Program that an installer starts [default: diskwright-install beside this program]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub installer: Option<PathBuf>,
     /// Reference that the installed system updates from [default: IMAGE]
     #[arg(long, value_name = "REFERENCE")]
     pub target_imgref: Option<String>,
@@ -365,6 +373,7 @@ impl SystemArgs {
             blueprint: self.blueprint.clone(),
             kargs: self.kargs.clone(),
             no_default_kernel_args: self.no_default_kernel_args,
+            installer: self.installer.clone(),
             target_imgref: self.target_imgref.clone(),
             skip_bound_images: self.skip_bound_images,
             root_ssh_authorized_keys: self.root_ssh_authorized_keys.clone(),

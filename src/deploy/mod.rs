@@ -9,6 +9,7 @@ pub mod image;
 pub mod install_config;
 mod kargs;
 pub mod kernel;
+pub mod medium;
 pub mod ostree;
 pub mod rootfs;
 pub mod selinux;
@@ -118,7 +119,7 @@ pub fn deploy(
     let system = System::examine(image, &merged.tree, wishes)?;
     system.announce(progress);
     let uuids = Uuids::new(ids);
-    let arguments = system.kernel_arguments(&merged.tree, wishes, &uuids)?;
+    let arguments = system.kernel_arguments(&merged.tree, wishes, &uuids)?.to_string();
     let fstab = system.fstab(&uuids);
     let image_root = merged.tree.root();
     let content_bytes = content_bytes(&merged.tree);
@@ -202,7 +203,7 @@ pub fn outline(image: &ImageConfig, tree: &Tree, wishes: &Wishes<'_>, ids: &Ids)
     let bootloader = std::iter::once(system.bootloader.describe()).chain(system.bootloader.describe_bios());
     Ok(Outline {
         system: system.os.title().to_owned(),
-        kernel_arguments: system.kernel_arguments(tree, wishes, &Uuids::new(ids))?,
+        kernel_arguments: system.kernel_arguments(tree, wishes, &Uuids::new(ids))?.to_string(),
         bootloader: bootloader.collect(),
         updates_from: system.target.image_reference().clone(),
         warnings: system.update_warning().into_iter().collect(),
@@ -339,7 +340,7 @@ impl System {
         if is_discoverable { arch.root_partition_type() } else { LINUX_TYPE }
     }
 
-    fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<String> {
+    fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, uuids: &Uuids) -> Result<KernelArguments> {
         let (root, boot) = (self.root_spec(uuids), self.boot_spec(uuids));
         let mut all = KernelArguments::default();
         if !root.is_empty() {
@@ -364,7 +365,7 @@ impl System {
             all.delete(what);
         }
         all.extend(asked);
-        Ok(all.to_string())
+        Ok(all)
     }
 }
 

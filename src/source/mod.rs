@@ -48,6 +48,14 @@ use registry::Registry;
 use spool::Spool;
 use store::{Found, Store};
 
+/// A new file without a name, where temporary content goes: in `dir`, or `$TMPDIR`, or `/var/tmp`.
+///
+/// # Errors
+/// A directory that cannot be written.
+pub fn spool_file(dir: Option<&std::path::Path>) -> Result<File> {
+    Spool::new(dir).file()
+}
+
 /// How deep an index may lead to a further index.
 const INDEX_DEPTH_MAX: usize = 4;
 

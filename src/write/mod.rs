@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use diskwright_formats::{
     sparse::Sparse,
-    writer::{self, FormatWriter, Options},
+    writer::{self, FormatWriter, Medium, Options},
 };
 use serde::{Serialize, Serializer};
 
@@ -85,6 +85,12 @@ pub struct Place {
 }
 
 impl Place {
+    /// Whether a medium goes there that is booted to install a disk.
+    #[must_use]
+    pub fn is_optical(&self) -> bool {
+        self.writers.iter().any(|writer| writer.spec().medium == Medium::Optical)
+    }
+
     /// What the size of its disk is a multiple of, in bytes.
     #[must_use]
     pub fn size_multiple(&self) -> u64 {

@@ -14,6 +14,8 @@ mod changes;
 mod fedora;
 mod firmware;
 mod formats;
+mod install;
+mod iso;
 mod selinux;
 mod trixie;
 mod verity;

@@ -3,6 +3,7 @@
 pub mod compressed;
 pub mod containerdisk;
 pub mod gce;
+pub mod iso;
 mod options;
 pub mod ova;
 mod parts;
@@ -147,6 +148,7 @@ pub static WRITERS: &[&dyn FormatWriter] = &[
     &qcow2::OCI,
     &containerdisk::ContainerDisk,
     &vagrant::Vagrant,
+    &iso::Iso,
 ];
 
 /// The format with that name or alias.

@@ -14,7 +14,7 @@
 use super::{Console, Facts, Menu};
 
 /// Both the screen and the first serial port, where there is one.
-const CONSOLE: &str = "\
+pub(in crate::deploy) const CONSOLE: &str = "\
 if serial --unit=0 --speed=115200; then
   terminal_input console serial
   terminal_output console serial

@@ -8,6 +8,7 @@ mod bootupd;
 mod console;
 mod efi;
 mod grub_cfg;
+pub mod medium;
 
 use anyhow::{Result, ensure};
 use diskwright_formats::{
@@ -21,6 +22,7 @@ use bios::{Bios, core_image::CoreImage};
 pub use console::Console;
 use efi::EspFile;
 pub use efi::{Place, places};
+pub(super) use grub_cfg::CONSOLE;
 
 /// Our configuration for GRUB on BIOS. Not `grub.cfg`: where that is, Debian's grub2-common.service
 /// writes into the same directory, and fails, because ostree's /boot is read-only.
@@ -202,7 +204,7 @@ impl Bootloader {
 }
 
 /// Gives `node` the name `path` below `root`, making directories.
-fn put(tree: &mut Tree, root: NodeId, path: &str, node: NodeId, time: Time) {
+pub(super) fn put(tree: &mut Tree, root: NodeId, path: &str, node: NodeId, time: Time) {
     let mut parts: Vec<&str> = path.split('/').collect();
     let name = parts.pop().unwrap_or_default();
     let mut at = root;

@@ -1,0 +1,107 @@
+//! The part of a build that makes a medium which installs: prepared while the
+//! image's own files are at hand, finished when there is a disk to install.
+
+use anyhow::{Context, Result};
+use diskwright_formats::{
+    sparse::Sparse,
+    units::GIB,
+    writer::{Medium, Options, Spec},
+};
+
+use super::{Asked, BuildRequest, SECTOR_SIZE, image_config, lay_out, plan_of, wishes};
+use crate::{
+    deploy::{Volume, medium},
+    error::ErrorKind,
+    ids::Ids,
+    installer,
+    merge::Merged,
+    optical, payload,
+    plan::DiskSize,
+    progress::Progress,
+    source::{self, OciImage},
+};
+
+/// Free bytes of the root volume that is installed: it boots even if nothing grows it.
+const FREE: u64 = GIB;
+
+/// A medium without its payload.
+pub(super) struct InstallerMedium {
+    spec: &'static Spec,
+    medium: medium::Medium,
+}
+
+impl InstallerMedium {
+    /// What is on the medium beside the payload; `None` if no such format is asked for.
+    pub(super) fn prepare(
+        request: &BuildRequest,
+        asked: &Asked,
+        image: &OciImage,
+        merged: &Merged,
+        ids: &Ids,
+        progress: &dyn Progress,
+    ) -> Result<Option<Self>> {
+        let mut specs = asked.writers.iter().map(|writer| writer.spec());
+        let Some(spec) = specs.find(|spec| spec.medium == Medium::Optical) else { return Ok(None) };
+        let config = image_config(image)?;
+        let target = asked.target(request);
+        let wishes = wishes(request, asked, &config, &target)?;
+        let program = installer::read(request.installer.as_deref(), wishes.arch)?;
+        let medium = medium::medium(&config, &merged.tree, &wishes, ids, &program, progress);
+        let medium = medium.context("making the installer medium").context(ErrorKind::Input)?;
+        Ok(Some(Self { spec, medium }))
+    }
+
+    /// The bytes of its file.
+    pub(super) fn finish(
+        mut self,
+        request: &BuildRequest,
+        asked: &Asked,
+        image: &OciImage,
+        volumes: &[Volume],
+        (ids, options): (&Ids, &Options),
+        progress: &dyn Progress,
+    ) -> Result<Sparse> {
+        let size = match asked.size {
+            DiskSize::Default => DiskSize::PlusFree(FREE),
+            other => other,
+        };
+        let layout = plan_of(volumes, size, self.spec.size_multiple, ids)?;
+        let disk = lay_out(volumes, &layout, ids).context("laying out the disk to install")?;
+        let facts = self.facts(request, asked, image, volumes, disk.len())?;
+        let spool = source::spool_file(request.source.spool_dir.as_deref())?;
+        let payload = payload::make(&disk, options, &facts, spool, progress)?;
+        self.medium.add(payload::FILE, payload.file);
+        self.medium.add(payload::DESCRIPTION, Sparse::from_bytes(payload.description.into_bytes()));
+        optical::lay_out(self.medium, ids)
+    }
+
+    /// What an installer is told of its payload.
+    fn facts(
+        &self,
+        request: &BuildRequest,
+        asked: &Asked,
+        image: &OciImage,
+        volumes: &[Volume],
+        size: u64,
+    ) -> Result<payload::Facts> {
+        let root = volumes.last().and_then(|volume| volume.content.as_ref());
+        let root = root.context("a disk without a root")?;
+        Ok(payload::Facts {
+            name: self.medium.name.clone(),
+            architecture: image_config(image)?.architecture().to_owned(),
+            image: payload::Image {
+                reference: asked.reference.to_string(),
+                manifest_digest: image.manifest_digest.clone(),
+                target: asked.target(request),
+            },
+            disk: payload::Disk {
+                file: payload::NAME,
+                format: "qcow2",
+                size,
+                sector_size: SECTOR_SIZE,
+                root_partition: volumes.len(),
+                root_filesystem: root.filesystem.to_owned(),
+            },
+        })
+    }
+}
