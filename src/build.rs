@@ -1,6 +1,8 @@
 //! The build: what is asked ([`BuildRequest`]), what comes of it
 //! ([`BuildReport`]), and [`build`], the only place where the stages meet.
 
+mod installer_medium;
+
 use std::{
     fs::File,
     io::Read,
@@ -12,29 +14,32 @@ use anyhow::{Context, Result, anyhow, ensure};
 use diskwright_formats::{
     filesystem::by_name,
     sparse::Sparse,
-    writer::{Compression, Firmware, FormatWriter, Machine, Options, by_name as by_type},
+    writer::{Compression, Firmware, FormatWriter, Machine, Options},
 };
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
+use self::installer_medium::InstallerMedium;
 use crate::{
-    blueprint::{Blueprint, storage},
+    blueprint::{Blueprint, Document, Syntax, storage},
     deploy::{
         self, Deployed, Volume, Wishes,
         arch::Arch,
         image::{ImageConfig, LayerId},
         storage::Secrets,
     },
-    error::{ErrorKind, Hint},
+    error::{ErrorKind, Hint, with_hint, with_source_marks},
     ids::Ids,
     layout,
     merge::{self, Merged},
     output::{self, OutputSet},
-    plan::{self, DiskSize},
+    plan::DiskSize,
     progress::Progress,
     publish::aws,
-    source::{self, Hinted, Kind, OciImage, Reference},
-    write::{self, BuiltOutput, Disks},
+    push,
+    record::{self, Origin, Tool},
+    source::{self, Hinted, OciImage, Reference},
+    write::{self, BuiltOutput, Choices, Place, Subject},
 };
 
 /// Longest blueprint in bytes; it may hold files.
@@ -70,6 +75,8 @@ pub struct BuildRequest {
     pub no_default_kernel_args: bool,
     /// The reference that the installed system updates from; `None` means `reference`.
     pub target_imgref: Option<String>,
+    /// The program that an installer medium starts; `None` means the one beside this program.
+    pub installer: Option<PathBuf>,
     /// Build without the image's logically bound images, should there be some.
     pub skip_bound_images: bool,
     /// A file of keys that may log in as root by SSH.
@@ -78,6 +85,8 @@ pub struct BuildRequest {
     pub size: Option<SizeWish>,
     /// How clusters are compressed, in formats that can.
     pub compression: Compression,
+    /// What else there is to choose of the files.
+    pub choices: Choices,
     /// Time of everything that needs one, in seconds since 1970; `None` means the image's own.
     pub source_date_epoch: Option<i64>,
     /// The AMI that the disk of type `ami` shall become.
@@ -100,11 +109,14 @@ pub enum SizeWish {
 pub struct BuildReport {
     /// `sha256:...` of the platform's manifest that was built.
     pub manifest_digest: String,
-    /// One entry for each file, in the order of the request's types.
+    /// One entry for each format, in the order of the request's types.
     pub outputs: Vec<BuiltOutput>,
     /// What there is at AWS now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aws: Option<aws::Published>,
+    /// What they were made of.
+    #[serde(flatten)]
+    pub origin: Origin,
 }
 
 /// Turns an image into disks.
@@ -116,31 +128,45 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
     let (image, merged) = fetch_and_merge(&asked.reference, &request.source, &boots, progress)?;
     let ids = ids(request, &asked, &image);
+    let medium = InstallerMedium::prepare(request, &asked, &image, &merged, &ids, progress)?;
     let deployed = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
-    let disks = lay_out_all(&deployed, &asked, &ids).context("laying out the disk")?;
     let options = options(request, &image, &deployed, &ids)?;
+    let places = asked.places(request, &options.architecture)?;
+    let (optical, places): (Vec<_>, Vec<_>) = places.into_iter().partition(Place::is_optical);
+    let on_disk = layout::Disk { deployed: &deployed, ids: &ids };
+    let mut disks = lay_out_all(&on_disk, places, asked.size).context("laying out the disk")?;
+    if let (Some(medium), Some(place)) = (medium, optical.into_iter().next()) {
+        let medium = medium.finish(request, &asked, &image, &on_disk, &options, progress)?;
+        disks.push((place, Arc::new(medium)));
+    }
     drop(deployed);
-    let written = write::write_all(&disks, &asked.writers, &options, &mut outputs, progress)?;
+    let with_sums = !request.choices.no_checksums;
+    let mut written = write::write_all(&disks, &asked.writers, &options, with_sums, &mut outputs, progress)?;
+    if let Some(destination) = &asked.push {
+        push::push(destination, &mut written, &request.source, progress)?;
+    }
+    let origin = origin(&asked, &image, &options, &disks);
+    record::write(&mut outputs, &request.output, &origin, &written)?;
     outputs.commit()?;
     let aws = publish(request, &disks, &image, progress)?;
-    Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written, aws })
+    Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written, aws, origin })
 }
 
 /// A request whose names are known to mean something.
-struct Asked {
-    reference: Reference,
-    writers: Vec<&'static dyn FormatWriter>,
-    blueprint: Blueprint,
-    blueprint_text: String,
+pub(crate) struct Asked {
+    pub(crate) reference: Reference,
+    pub(crate) writers: Vec<&'static dyn FormatWriter>,
+    pub(crate) blueprint: Document,
     root_ssh_keys: Option<String>,
     secrets: Secrets,
-    size: DiskSize,
+    pub(crate) size: DiskSize,
+    push: Option<push::Destination>,
 }
 
 impl Asked {
     /// Everything that can be refused before a byte is fetched.
-    fn check(request: &BuildRequest) -> Result<Self> {
+    pub(crate) fn check(request: &BuildRequest) -> Result<Self> {
         let reference = parse_reference(&request.reference)?;
         let writers = write::writers(&request.types)?;
         check_publication(request, &writers)?;
@@ -152,23 +178,42 @@ impl Asked {
         if let Some(name) = &request.source.target_arch {
             source::architecture(name).context("--target-arch").context(ErrorKind::Usage)?;
         }
-        let (blueprint, blueprint_text) = match &request.blueprint {
+        let blueprint = match &request.blueprint {
             Some(path) => read_blueprint(path)?,
-            None => (Blueprint::default(), String::new()),
+            None => Document::default(),
         };
         let root_ssh_keys = request.root_ssh_authorized_keys.as_deref().map(read_keys).transpose()?;
+        for writer in &writers {
+            blueprint.check_output(writer.spec()).context(ErrorKind::Input)?;
+        }
         let size = match request.size {
             None => DiskSize::Default,
             Some(SizeWish::Absolute(bytes)) => DiskSize::Absolute(bytes),
             Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
-        let secrets = secrets(&blueprint)?;
-        Ok(Self { reference, writers, blueprint, blueprint_text, root_ssh_keys, secrets, size })
+        let secrets = secrets(blueprint.blueprint())?;
+        request.choices.check(&writers)?;
+        let push = request.choices.push.as_deref().map(push::Destination::parse).transpose()?;
+        let asked = Self { reference, writers, blueprint, root_ssh_keys, secrets, size, push };
+        // Which architecture it will be does not change whether the paths are good.
+        asked.places(request, source::host_architecture())?;
+        Ok(asked)
+    }
+
+    /// Where the files go.
+    fn places(&self, request: &BuildRequest, arch: &str) -> Result<Vec<Place>> {
+        let subject = Subject { name: self.reference.short_name(), arch: arch.to_owned() };
+        write::places(&self.writers, &request.choices.naming, &subject)
+    }
+
+    /// The reference that the system updates from.
+    fn target(&self, request: &BuildRequest) -> String {
+        request.target_imgref.clone().unwrap_or_else(|| self.reference.to_string())
     }
 
     /// What the disk's size is a multiple of for the file at `path`, which may serve several formats.
-    fn size_multiple(&self, path: &str) -> u64 {
+    pub(crate) fn size_multiple(&self, path: &str) -> u64 {
         let specs = self.writers.iter().map(|writer| writer.spec());
         specs.filter(|spec| spec.path == path).map(|spec| spec.size_multiple).max().unwrap_or(1)
     }
@@ -188,7 +233,7 @@ pub(crate) fn parse_reference(text: &str) -> Result<Reference> {
     text.parse().map_err(|error: Hinted| with_hint(error.into())).context(ErrorKind::Usage)
 }
 
-fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
+fn read_blueprint(path: &Path) -> Result<Document> {
     let name = path.display().to_string();
     let text = if name == "-" {
         read_text(std::io::stdin())
@@ -196,8 +241,7 @@ fn read_blueprint(path: &Path) -> Result<(Blueprint, String)> {
         File::open(path).map_err(Into::into).and_then(read_text)
     };
     let text = text.with_context(|| format!("reading blueprint {name}")).context(ErrorKind::Input)?;
-    let blueprint = Blueprint::from_yaml(&text, &name).context(ErrorKind::Input)?;
-    Ok((blueprint, text))
+    Document::read(&text, &name).context(ErrorKind::Input)
 }
 
 /// Keys for root's logins: text, with a key in it at least.
@@ -241,6 +285,26 @@ fn read_key_file(path: &Path) -> Result<Vec<u8>> {
     Ok(key)
 }
 
+/// Checks a blueprint without an image, and that each of the types honours all of it.
+///
+/// # Errors
+/// What is wrong with it, as [`build`] would say.
+pub fn check_blueprint(path: &Path, types: &[String]) -> Result<()> {
+    let document = read_blueprint(path)?;
+    let writers = if types.is_empty() { Vec::new() } else { write::writers(types)? };
+    let checks = writers.iter().map(|writer| document.check_output(writer.spec()));
+    checks.collect::<Result<(), _>>().context(ErrorKind::Input)
+}
+
+/// A blueprint in another syntax.
+///
+/// # Errors
+/// What is wrong with it, as [`build`] would say.
+pub fn convert_blueprint(path: &Path, to: Syntax) -> Result<String> {
+    let document = read_blueprint(path)?;
+    document.write(to).map_err(|why| anyhow!("writing {to:?}: {why}")).context(ErrorKind::Input)
+}
+
 fn read_text(source: impl Read) -> Result<String> {
     let mut text = String::new();
     source.take(BLUEPRINT_MAX + 1).read_to_string(&mut text)?;
@@ -249,7 +313,7 @@ fn read_text(source: impl Read) -> Result<String> {
 }
 
 /// Whether disks can be made for the architecture.
-fn boots(architecture: &str) -> Result<()> {
+pub(crate) fn boots(architecture: &str) -> Result<()> {
     Arch::from_oci(architecture).map(drop)
 }
 
@@ -261,31 +325,12 @@ pub(crate) fn fetch_and_merge(
     progress: &dyn Progress,
 ) -> Result<(OciImage, Merged)> {
     progress.begin("reading the image", None);
-    let image = source::open_for(reference, options, accepts, progress)
-        .map_err(|error| with_source_marks(error, reference))?;
+    let is_remote = matches!(reference, Reference::Registry(_));
+    let image = source::open_for(reference, options, accepts, progress);
+    let image = image.map_err(|error| with_source_marks(error, is_remote))?;
     progress.begin("merging layers", None);
     let merged = merge::merge(&image.layers).context(ErrorKind::Input)?;
     Ok((image, merged))
-}
-
-/// What the source stage says of an error, in the form the rest of the crate knows. What is not in a
-/// directory or a file is no fault of a network.
-fn with_source_marks(error: anyhow::Error, reference: &Reference) -> anyhow::Error {
-    let kind = match Hinted::find(&error).map(Hinted::kind) {
-        Some(Kind::Reference) => ErrorKind::Usage,
-        Some(Kind::NotFound) if !matches!(reference, Reference::Registry(_)) => ErrorKind::Input,
-        Some(Kind::NotFound | Kind::Unauthorized | Kind::Network) => ErrorKind::Network,
-        Some(Kind::Space) => ErrorKind::Output,
-        _ => ErrorKind::Input,
-    };
-    with_hint(error).context(kind)
-}
-
-fn with_hint(error: anyhow::Error) -> anyhow::Error {
-    match Hinted::find(&error).map(|hinted| Hint(hinted.hint().to_owned())) {
-        Some(hint) => error.context(hint),
-        None => error,
-    }
 }
 
 pub(crate) fn image_config(image: &OciImage) -> Result<ImageConfig> {
@@ -300,31 +345,51 @@ pub(crate) fn image_config(image: &OciImage) -> Result<ImageConfig> {
     )
 }
 
-fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
+pub(crate) fn ids(request: &BuildRequest, asked: &Asked, image: &OciImage) -> Ids {
     let created = || image_config(image).ok().and_then(|config| config.created());
     let time = request.source_date_epoch.or_else(created).unwrap_or(0);
-    Ids::new(&image.manifest_digest, asked.blueprint_text.as_bytes(), time)
+    Ids::new(&image.manifest_digest, asked.blueprint.text().as_bytes(), time)
 }
 
 /// The disk to AWS, if that is wished for. The files stay, whatever comes of it.
 fn publish(
     request: &BuildRequest,
-    disks: &Disks,
+    disks: &[(Place, Arc<Sparse>)],
     image: &OciImage,
     progress: &dyn Progress,
 ) -> Result<Option<aws::Published>> {
     let Some(wish) = &request.aws else { return Ok(None) };
-    let path = by_type(AMI).context("no such type")?.spec().path;
-    let disk = disks.get(path).context("no disk to publish")?;
+    let is_ami = |place: &Place| place.writers.iter().any(|writer| writer.spec().name == AMI);
+    let (place, disk) = disks.iter().find(|(place, _)| is_ami(place)).context("no disk to publish")?;
     output::go_on_after_commit();
     let architecture = image_config(image)?.architecture().to_owned();
     let wish = aws::Wish { architecture: Some(architecture), ..wish.clone() };
-    let path = request.output.join(path).display().to_string();
+    let path = request.output.join(&place.path).display().to_string();
     let hint = || Hint(format!("the disk is complete; to publish it alone: diskwright publish aws {path}"));
     aws::publish(disk, &wish, progress).with_context(hint).context("publishing to AWS").map(Some)
 }
 
-fn deploy_volumes(
+/// What is asked of the deployment.
+pub(crate) fn wishes<'a>(
+    request: &'a BuildRequest,
+    asked: &'a Asked,
+    config: &ImageConfig,
+    reference: &'a str,
+) -> Result<Wishes<'a>> {
+    Ok(Wishes {
+        arch: Arch::from_oci(config.architecture()).context(ErrorKind::Input)?,
+        rootfs: request.rootfs.as_deref(),
+        kargs: &request.kargs,
+        default_kargs: !request.no_default_kernel_args,
+        target: request.target_imgref.as_deref().unwrap_or(reference),
+        blueprint: asked.blueprint.blueprint(),
+        skip_bound_images: request.skip_bound_images,
+        root_ssh_keys: asked.root_ssh_keys.as_deref(),
+        secrets: &asked.secrets,
+    })
+}
+
+pub(crate) fn deploy_volumes(
     request: &BuildRequest,
     asked: &Asked,
     image: &OciImage,
@@ -334,40 +399,29 @@ fn deploy_volumes(
 ) -> Result<Deployed> {
     progress.begin("deploying", Some(image.layers.iter().map(|layer| layer.tar_len).sum()));
     let config = image_config(image)?;
-    let reference = asked.reference.to_string();
-    let wishes = Wishes {
-        arch: Arch::from_oci(config.architecture()).context(ErrorKind::Input)?,
-        rootfs: request.rootfs.as_deref(),
-        kargs: &request.kargs,
-        default_kargs: !request.no_default_kernel_args,
-        target: request.target_imgref.as_deref().unwrap_or(&reference),
-        blueprint: &asked.blueprint,
-        skip_bound_images: request.skip_bound_images,
-        root_ssh_keys: asked.root_ssh_keys.as_deref(),
-        secrets: &asked.secrets,
-    };
+    let target = asked.target(request);
+    let wishes = wishes(request, asked, &config, &target)?;
     deploy::deploy(&config, merged, &wishes, ids, progress).context(ErrorKind::Input)
 }
 
-/// One disk for each size that the formats ask for, by the path of their files.
-fn lay_out_all(deployed: &Deployed, asked: &Asked, ids: &Ids) -> Result<Disks> {
-    let disk_of = layout::Disk { deployed, ids };
-    let wishes = disk_of.wishes()?;
-    let mut disks: Vec<Arc<Sparse>> = Vec::new();
-    let mut by_path = Disks::new();
-    for path in asked.writers.iter().map(|writer| writer.spec().path) {
-        let multiple = asked.size_multiple(path);
-        let layout = plan::plan(&wishes, asked.size, multiple, disk_of.frame());
-        let layout = layout.context(ErrorKind::Usage)?;
-        let made = disks.iter().find(|disk| disk.len() == layout.size).cloned();
+/// The disk of each file: one for each size that the formats ask for.
+fn lay_out_all(
+    on_disk: &layout::Disk<'_>,
+    places: Vec<Place>,
+    size: DiskSize,
+) -> Result<Vec<(Place, Arc<Sparse>)>> {
+    let wishes = on_disk.wishes()?;
+    let mut disks: Vec<(Place, Arc<Sparse>)> = Vec::new();
+    for place in places {
+        let layout = on_disk.plan(&wishes, size, place.size_multiple())?;
+        let made = disks.iter().find(|(_, disk)| disk.len() == layout.size);
         let disk = match made {
-            Some(disk) => disk,
-            None => Arc::new(disk_of.lay_out(&layout)?),
+            Some((_, disk)) => disk.clone(),
+            None => Arc::new(on_disk.lay_out(&layout)?),
         };
-        disks.push(disk.clone());
-        by_path.insert(path, disk);
+        disks.push((place, disk));
     }
-    Ok(by_path)
+    Ok(disks)
 }
 
 /// What a machine made for the disk starts it with.
@@ -379,7 +433,7 @@ fn firmware(volumes: &[Volume]) -> Firmware {
 /// What formats record beside the disk.
 fn options(request: &BuildRequest, image: &OciImage, deployed: &Deployed, ids: &Ids) -> Result<Options> {
     let (sector_size, firmware) = (deployed.table.sector_size, firmware(&deployed.volumes));
-    Ok(Options {
+    Ok(request.choices.applied(Options {
         compression: request.compression,
         sector_size,
         seed: ids.uuid("formats").into_bytes(),
@@ -387,5 +441,29 @@ fn options(request: &BuildRequest, image: &OciImage, deployed: &Deployed, ids: &
         architecture: image_config(image)?.architecture().to_owned(),
         machine: Machine { firmware, ..Machine::default() },
         ..Options::default()
-    })
+    }))
+}
+
+/// What the record says of where the disks come from.
+fn origin(asked: &Asked, image: &OciImage, options: &Options, disks: &[(Place, Arc<Sparse>)]) -> Origin {
+    let layer = |layer: &source::Layer| record::Layer {
+        digest: layer.digest.clone(),
+        diff_id: layer.diff_id.clone(),
+        size: layer.size,
+        opened: layer.opened,
+    };
+    let text = asked.blueprint.text().as_bytes();
+    Origin {
+        tool: Tool::current(),
+        source: record::Source::Image(record::Image {
+            reference: image.reference.clone(),
+            manifest_digest: image.manifest_digest.clone(),
+            config_digest: record::digest(&image.config),
+            architecture: options.architecture.clone(),
+            layers: image.layers.iter().map(layer).collect(),
+        }),
+        blueprint_digest: (!text.is_empty()).then(|| record::digest(text)),
+        source_date_epoch: options.time,
+        disks: record::disks(disks, options.sector_size),
+    }
 }

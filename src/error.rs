@@ -8,6 +8,8 @@ use std::{fmt, io};
 
 use diskwright_formats::Error as FormatError;
 
+use crate::source::{Hinted, Kind};
+
 /// Whose fault a failure is. Of several in one chain the innermost counts: it was closest to the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -127,6 +129,27 @@ fn cut(text: &str) -> String {
 pub fn hints(error: &anyhow::Error) -> Vec<String> {
     let texts = error.chain().map(ToString::to_string);
     texts.filter_map(|text| text.strip_prefix(HINT_PREFIX).map(ToOwned::to_owned)).collect()
+}
+
+/// What the source stage says of an error, as marks. What is not in a directory or a file (`is_remote`
+/// is false) is no fault of a network.
+pub(crate) fn with_source_marks(error: anyhow::Error, is_remote: bool) -> anyhow::Error {
+    let kind = match Hinted::find(&error).map(Hinted::kind) {
+        Some(Kind::Reference) => ErrorKind::Usage,
+        Some(Kind::NotFound) if !is_remote => ErrorKind::Input,
+        Some(Kind::NotFound | Kind::Unauthorized | Kind::Network) => ErrorKind::Network,
+        Some(Kind::Space) => ErrorKind::Output,
+        _ => ErrorKind::Input,
+    };
+    with_hint(error).context(kind)
+}
+
+/// The source stage's advice as a mark.
+pub(crate) fn with_hint(error: anyhow::Error) -> anyhow::Error {
+    match Hinted::find(&error).map(|hinted| Hint(hinted.hint().to_owned())) {
+        Some(hint) => error.context(hint),
+        None => error,
+    }
 }
 
 fn is_mark(text: &str) -> bool {

@@ -22,8 +22,9 @@ use crate::{
         Deployed, Volume,
         storage::{Content, Group, Locked, Member, What},
     },
+    error::ErrorKind,
     ids::Ids,
-    plan::{Frame, Wish},
+    plan::{self, DiskSize, Frame, Wish},
 };
 
 /// A system on its way to disks of different sizes.
@@ -43,7 +44,7 @@ struct Place {
 
 impl Disk<'_> {
     /// What surrounds the partitions.
-    pub(crate) fn frame(&self) -> Frame {
+    fn frame(&self) -> Frame {
         let table = self.deployed.table;
         Frame {
             kind: table.kind,
@@ -57,6 +58,11 @@ impl Disk<'_> {
     /// What each partition needs, in their order.
     pub(crate) fn wishes(&self) -> Result<Vec<Wish>> {
         self.deployed.volumes.iter().map(|volume| self.wish(volume)).collect()
+    }
+
+    /// Where they lie on a disk whose size is a multiple of `multiple`.
+    pub(crate) fn plan(&self, wishes: &[Wish], size: DiskSize, multiple: u64) -> Result<Layout> {
+        plan::plan(wishes, size, multiple, self.frame()).context(ErrorKind::Usage)
     }
 
     fn wish(&self, volume: &Volume) -> Result<Wish> {
@@ -159,16 +165,34 @@ impl Disk<'_> {
         made.with_context(|| format!("making filesystem '{}'", described(content)))
     }
 
-    fn group(&self, group: &Group<Content>, size: u64, place: Place) -> Result<Sparse> {
+    /// Bytes of what is straight in a container of `size` bytes: in an encrypted volume, or of each
+    /// volume of a group, where the one with the root takes what is free.
+    pub(crate) fn inner_sizes(&self, what: &What<Content>, size: u64) -> Result<Vec<u64>> {
+        match what {
+            What::Group(group) => self.shares(group, size),
+            What::Locked(_) => Ok(vec![self.unlocked(size)]),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn shares(&self, group: &Group<Content>, size: u64) -> Result<Vec<u64>> {
         let mut sizes = self.members(group)?;
         let free = lvm2::extent_count(size).saturating_sub(sizes.iter().sum::<u64>() / EXTENT_BYTES);
         let root = group.members.iter().position(|member| member.what.holds("/"));
         if let Some(size) = root.and_then(|root| sizes.get_mut(root)) {
             *size += free * EXTENT_BYTES;
         }
+        Ok(sizes)
+    }
+
+    fn unlocked(&self, size: u64) -> u64 {
+        round_down(size.saturating_sub(luks2::DATA_OFFSET), self.deployed.table.sector_size.into())
+    }
+
+    fn group(&self, group: &Group<Content>, size: u64, place: Place) -> Result<Sparse> {
         let place = Place { offset: 0, ..place };
         let mut volumes = Vec::new();
-        for (member, size) in group.members.iter().zip(sizes) {
+        for (member, size) in group.members.iter().zip(self.shares(group, size)?) {
             let content = self.make(&member.what, size, place)?.unwrap_or_else(|| Sparse::new(size));
             volumes.push(lvm2::Logical { name: member.name.clone(), uuid: member.uuid, content });
         }
@@ -179,7 +203,7 @@ impl Disk<'_> {
 
     fn locked(&self, locked: &Locked<Content>, size: u64) -> Result<Sparse> {
         let sector_size = self.deployed.table.sector_size;
-        let inner = round_down(size.saturating_sub(luks2::DATA_OFFSET), sector_size.into());
+        let inner = self.unlocked(size);
         let place = Place { offset: 0, on_noise: true };
         let content = self.make(&locked.what, inner, place)?.unwrap_or_else(|| Sparse::new(inner));
         let encryption = Encryption {

@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context, Result};
 use diskwright::{
     ErrorKind,
-    cli::{self, BuildArgs, Cli, Cloud, ConvertArgs, Format, InspectArgs, PublishAwsArgs, Verb, VerifyArgs},
+    cli::{
+        self, BlueprintVerb, BuildArgs, Cli, Cloud, ConvertArgs, Format, InspectArgs, IsoVerb, PlanArgs,
+        PlanFormat, PublishAwsArgs, Verb, VerifyArgs,
+    },
     error, output,
     progress::{self, End, Watcher},
 };
@@ -45,8 +48,14 @@ fn run(cli: &Cli, watcher: &Arc<dyn Watcher>) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     let Shown(text, result) = match &cli.verb {
         Verb::Build(arguments) => build(arguments, &**watcher)?,
+        Verb::Plan(arguments) => plan(arguments, &**watcher)?,
+        Verb::Blueprint(verb) => blueprints(verb)?,
+        Verb::Describe(arguments) => {
+            show(&diskwright::describe(&arguments.type_name)?, arguments.format, cli::description)?
+        }
         Verb::Convert(arguments) => convert(arguments, &**watcher)?,
         Verb::Inspect(arguments) => inspect(arguments, &**watcher)?,
+        Verb::Iso(verb) => iso(verb)?,
         Verb::Verify(arguments) => {
             let (shown, found) = verify(arguments, &**watcher)?;
             code = found;
@@ -72,18 +81,53 @@ fn build(arguments: &BuildArgs, watcher: &dyn Watcher) -> Result<Shown> {
         watcher.note(notice);
     }
     let report = diskwright::build(&arguments.request(), watcher)?;
-    let images = report.aws.as_ref().map(cli::published).unwrap_or_default();
-    Ok(Shown(cli::paths(&report.outputs) + &images, serde_json::to_value(&report)?))
+    show(&report, arguments.out.format, |report| {
+        cli::paths(&report.outputs) + &report.aws.as_ref().map(cli::published).unwrap_or_default()
+    })
+}
+
+fn plan(arguments: &PlanArgs, watcher: &dyn Watcher) -> Result<Shown> {
+    let found = diskwright::preview(&arguments.request(), watcher)?;
+    match arguments.format {
+        PlanFormat::Text => show(&found, Format::Text, cli::plan),
+        PlanFormat::Json => show(&found, Format::Json, cli::plan),
+        PlanFormat::Yaml => Ok(Shown(diskwright::as_yaml(&found)?, serde_json::to_value(&found)?)),
+    }
+}
+
+fn blueprints(verb: &BlueprintVerb) -> Result<Shown> {
+    let text = match verb {
+        BlueprintVerb::Check { files, types } => {
+            let check = |file| diskwright::check_blueprint(file, types);
+            let lines = files.iter().map(|file| check(file).map(|()| format!("{}: good\n", file.display())));
+            lines.collect::<Result<String>>()?
+        }
+        BlueprintVerb::Convert { file, to } => diskwright::convert_blueprint(file, to.syntax())?,
+        BlueprintVerb::Schema => serde_json::to_string_pretty(&diskwright::blueprint::json_schema())? + "\n",
+    };
+    Ok(Shown(text, Value::Null))
 }
 
 fn convert(arguments: &ConvertArgs, watcher: &dyn Watcher) -> Result<Shown> {
     let report = diskwright::convert(&arguments.request(), watcher)?;
-    Ok(Shown(cli::paths(&report.outputs), serde_json::to_value(&report)?))
+    show(&report, arguments.out.format, |report| cli::paths(&report.outputs))
 }
 
 fn inspect(arguments: &InspectArgs, watcher: &dyn Watcher) -> Result<Shown> {
     let found = diskwright::inspect(&arguments.request(), watcher)?;
     show(&found, arguments.format, cli::inspection)
+}
+
+fn iso(verb: &IsoVerb) -> Result<Shown> {
+    match verb {
+        IsoVerb::Inspect { iso, format } => {
+            let request = IsoVerb::inspect_request(iso.clone());
+            show(&diskwright::iso_inspect(&request)?, *format, cli::medium)
+        }
+        IsoVerb::Edit(arguments) => {
+            show(&diskwright::iso_edit(&arguments.request())?, arguments.format, cli::medium)
+        }
+    }
 }
 
 /// The report is shown whatever it says; errors in it are the input's.

@@ -8,6 +8,8 @@
 //! when the set is dropped, and on SIGINT and SIGTERM by [`clean_up_on_signals`]; after SIGKILL a
 //! hidden name may stay, a final name never.
 
+mod sum;
+
 use std::{
     ffi::OsStr,
     fs::{self, File},
@@ -77,6 +79,30 @@ impl OutputFile {
     /// What the system says.
     pub fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    /// Waits until all of it is stored.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn flush(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// SHA-256 of its content in hexadecimal, read back from the file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sha256(&self) -> io::Result<String> {
+        Ok(sum::sha256(&self.file)?.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The file itself, for those that read it before it has a name.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn reader(&self) -> io::Result<File> {
+        self.file.try_clone()
     }
 
     /// Whether nothing is in it yet.

@@ -282,12 +282,20 @@ customizations:
     - {name: eve}
     - {name: high, uid: 70000}
     - {name: root, password: toor}
-    - {name: ann, groups: [adm, users], description: Ann B, shell: /bin/sh}
+    - {name: ann, groups: [adm, users], description: Ann B, shell: /bin/sh, expiredate: 2031-02-03}
+    - {name: fay, groups: [crew], expiredate: 22279, force_password_reset: true}
+    - {name: gus, gid: 4000, password: again, force_password_reset: true}
+  group:
+    - {name: crew}
+    - {name: fleet, gid: 4000}
+    - {name: ann, gid: 1000}
 ";
 
 /// The same with the tools of the image; passwords by their hashes, which `ours` made.
 fn users_by_shadow_utils(root: &Path, ours: &Deployment) {
     let useradd = |arguments: &[&str]| shadow_utils("useradd", root, arguments, "");
+    shadow_utils("groupadd", root, &["crew"], "");
+    shadow_utils("groupadd", root, &["-g", "4000", "fleet"], "");
     useradd(&["-m", "-c", "The admin", "-G", "adm,sudo", "-s", "/bin/bash", "alice"]);
     useradd(&["-m", "-u", "5000", "bob"]);
     useradd(&["-m", "carol"]);
@@ -295,9 +303,15 @@ fn users_by_shadow_utils(root: &Path, ours: &Deployment) {
     useradd(&["-m", "eve"]);
     useradd(&["-m", "-u", "70000", "high"]);
     shadow_utils("usermod", root, &["-a", "-G", "adm,users", "-c", "Ann B", "-s", "/bin/sh", "ann"], "");
+    useradd(&["-m", "-G", "crew", "-e", "2030-12-31", "fay"]);
+    useradd(&["-m", "-g", "4000", "gus"]);
+    shadow_utils("usermod", root, &["-e", "2031-02-03", "ann"], "");
     let passwords: Vec<_> =
-        ["alice", "bob", "root"].map(|user| format!("{user}:{}\n", ours.shadow_password(user))).into();
+        ["alice", "bob", "root", "gus"].map(|user| format!("{user}:{}\n", ours.shadow_password(user))).into();
     shadow_utils("chpasswd", root, &["-e"], &passwords.concat());
+    for user in ["fay", "gus"] {
+        shadow_utils("chage", root, &["-d", "0", user], "");
+    }
 }
 
 fn compare_with_shadow_utils(more: &str) {

@@ -48,6 +48,7 @@ impl Desk {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         fs::write(dir.path().join("out/mine"), "kept").unwrap();
+        fs::write(dir.path().join("installer"), tiny::installer()).unwrap();
         Self { dir }
     }
 
@@ -60,6 +61,9 @@ impl Desk {
         let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
         command.args(["build", "--output"]).arg(self.path().join("out"));
         command.arg("--spool").arg(self.path().join("spool")).args(arguments);
+        if !arguments.contains(&"--installer") {
+            command.arg("--installer").arg(self.path().join("installer"));
+        }
         if !arguments.contains(&"--type") {
             command.args(["--type", "raw"]);
         }

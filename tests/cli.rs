@@ -38,6 +38,25 @@ fn request(line: &str) -> diskwright::BuildRequest {
     arguments.request()
 }
 
+/// The program under the name of another one.
+#[test]
+fn other_names_and_spellings_are_understood() {
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("bootc-image-builder");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_diskwright"), &link).unwrap();
+    let output = Command::new(&link).arg("version").output().unwrap();
+    assert!(output.status.success() && out(&output).starts_with("diskwright "), "{}", err(&output));
+    let asked =
+        request("image-builder build ami --bootc-ref a.example/os:1 --output-dir out --arch arm64 --seed 5");
+    assert_eq!((asked.reference.as_str(), &asked.types[..]), ("a.example/os:1", &["ami".to_owned()][..]));
+    assert_eq!(asked.output.to_str(), Some("out"));
+    assert_eq!(asked.source.target_arch.as_deref(), Some("arm64"));
+    let output = diskwright(&["build", "oci:/nonexistent", "--seed", "5"]);
+    assert!(err(&output).contains("--seed has no effect"), "{}", err(&output));
+    let output = diskwright(&["describe", "nosuch"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
 #[test]
 fn a_wrong_command_line_exits_with_2() {
     for line in [

@@ -113,6 +113,7 @@ fn image() -> tiny::Layout {
 fn program(cell: &Cell) -> PathBuf {
     let path = cell.path("diskwright");
     fs::copy(env!("CARGO_BIN_EXE_diskwright"), &path).unwrap();
+    fs::write(cell.path("diskwright-install"), tiny::installer()).unwrap();
     path
 }
 

@@ -7,8 +7,14 @@
 use std::{fmt::Write, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use clap::CommandFactory;
-use diskwright::cli::{Cli, parse_from};
-use diskwright_formats::{filesystem::FILESYSTEMS, writer::WRITERS};
+use diskwright::{
+    cli::{Cli, parse_from},
+    describe::field_support,
+};
+use diskwright_formats::{
+    filesystem::FILESYSTEMS,
+    writer::{Medium, WRITERS},
+};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -89,17 +95,23 @@ fn the_readme_opens_with_the_demonstration() {
 
 #[test]
 fn tables_are_those_of_the_code() {
-    let path = Path::new(ROOT).join("README.md");
-    let mut readme = fs::read_to_string(&path).unwrap();
-    for (name, table) in [("formats", formats()), ("filesystems", filesystems()), ("flags", flags())] {
-        let (before, rest) = readme.split_once(&format!("<!-- {name} -->\n")).expect("the table's mark");
+    compare("README.md", &[("formats", formats()), ("filesystems", filesystems()), ("flags", flags())]);
+    compare("docs/blueprint.md", &[("support", support())]);
+}
+
+/// Compares the tables of a page with those given, or writes them.
+fn compare(page: &str, tables: &[(&str, String)]) {
+    let path = Path::new(ROOT).join(page);
+    let mut text = fs::read_to_string(&path).unwrap();
+    for (name, table) in tables {
+        let (before, rest) = text.split_once(&format!("<!-- {name} -->\n")).expect("the table's mark");
         let (_, after) = rest.split_once(&format!("<!-- end of {name} -->")).expect("the table's end");
-        readme = format!("{before}<!-- {name} -->\n{table}<!-- end of {name} -->{after}");
+        text = format!("{before}<!-- {name} -->\n{table}<!-- end of {name} -->{after}");
     }
     if std::env::var_os("BLESS").is_some() {
-        fs::write(&path, &readme).unwrap();
+        fs::write(&path, &text).unwrap();
     }
-    assert_eq!(fs::read_to_string(&path).unwrap(), readme, "run `BLESS=1 cargo test --test readme`");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text, "run `BLESS=1 cargo test --test readme`");
 }
 
 #[test]
@@ -138,6 +150,17 @@ fn flags() -> String {
         let value =
             flag.get_value_names().filter(|_| takes).map_or(String::new(), |names| format!(" {}", names[0]));
         writeln!(table, "| {short}`--{long}{value}` | {} |", flag.get_help().unwrap()).unwrap();
+    }
+    table
+}
+
+/// Every field of a blueprint, and what disks and installation media do with it.
+fn support() -> String {
+    let mut table = String::from("| key | | disks | installation media |\n|---|---|---|---|\n");
+    let sign = |refused: Option<&str>| refused.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
+    for (disk, medium) in field_support(Medium::Disk).into_iter().zip(field_support(Medium::Optical)) {
+        let (on_disk, on_medium) = (sign(disk.refused), sign(medium.refused));
+        writeln!(table, "| `{}` | {} | {on_disk} | {on_medium} |", disk.field, disk.about).unwrap();
     }
     table
 }

@@ -44,6 +44,7 @@ fn write_image() -> Layout {
     let blueprint = "customizations:\n  hostname: h\n  user:\n    - {name: anna, password: secret, groups: [wheel]}\n  \
                      files:\n    - {path: /etc/a/b, data: x}\n";
     fs::write(layout.path().join("b.yaml"), blueprint).unwrap();
+    fs::write(layout.path().join("installer"), tiny::installer()).unwrap();
     fs::set_permissions(layout.path(), fs::Permissions::from_mode(0o755)).unwrap();
     layout
 }
@@ -92,6 +93,7 @@ fn run(image: &Layout, wrapper: &[&str], change: &impl Fn(&mut Command), dir: &P
     let line = [wrapper, &["sh", "-c", "exec /proc/self/fd/0 \"$@\"", "diskwright"]].concat();
     let mut command = Command::new(line[0]);
     command.args(&line[1..]).args(["build", "--size", "fit", "--target-imgref", "registry.example.com/os:1"]);
+    command.arg("--installer").arg(image.path().join("installer"));
     command.arg("--blueprint").arg(image.path().join("b.yaml")).arg("--output").arg(dir.join("out"));
     command.args(arguments).arg(image.reference()).env_remove("SOURCE_DATE_EPOCH");
     // An open descriptor reaches the program for users who may not look where it lies.

@@ -10,11 +10,13 @@
 //! Nothing here knows clocks, randomness, users, containers or ostree, and
 //! nothing prints.
 
+pub mod cpio;
 pub mod data;
 pub mod disk;
 pub mod error;
 pub mod filesystem;
 pub mod partition;
+mod qcow2;
 pub mod reader;
 pub mod sparse;
 pub mod tree;

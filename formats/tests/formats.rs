@@ -99,7 +99,7 @@ impl Written {
 
     fn qemu_name(&self) -> Option<&'static str> {
         Some(match self.name {
-            "raw" | "ami" => "raw",
+            "raw" | "ami" | "iso" => "raw",
             "qcow2" | "oci" => "qcow2",
             "vmdk" | "vmdk-sparse" => "vmdk",
             "vhd" | "vhd-dynamic" | "azure" => "vpc",

@@ -46,6 +46,13 @@ impl de::Error for Fault {
     }
 }
 
+/// A number without sign and fraction, in any of the ways that YAML and TOML have.
+pub(super) fn whole(text: &str) -> Option<u64> {
+    let radix = |prefix, radix| u64::from_str_radix(text.strip_prefix(prefix)?, radix).ok();
+    let other = || radix("0x", 16).or_else(|| radix("0o", 8)).or_else(|| radix("0b", 2));
+    text.parse().ok().or_else(other)
+}
+
 /// A node as serde's source.
 #[derive(Clone, Copy)]
 pub(super) struct Input<'de>(pub(super) &'de Node);
@@ -70,8 +77,7 @@ impl<'de> Input<'de> {
     }
 
     fn number<V: Visitor<'de>>(self, text: &str, visitor: V) -> Result<V::Value, Fault> {
-        let radix = |prefix, radix| u64::from_str_radix(text.strip_prefix(prefix)?, radix).ok();
-        if let Some(value) = text.parse().ok().or_else(|| radix("0x", 16)).or_else(|| radix("0o", 8)) {
+        if let Some(value) = whole(text) {
             return visitor.visit_u64(value);
         }
         match text.parse() {
@@ -112,6 +118,17 @@ impl<'de> Deserializer<'de> for Input<'de> {
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         self.deserialize_str(visitor)
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.0.kind {
+            Kind::Bool(_) => self.deserialize_any(visitor),
+            _ => Err(self.expected("true or false")),
+        }
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_u32(visitor)
     }
 
     fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -157,7 +174,7 @@ impl<'de> Deserializer<'de> for Input<'de> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u64 u128 f32 f64 char bytes byte_buf
+        i8 i16 i32 i64 i128 u8 u16 u128 f32 f64 char bytes byte_buf
         unit unit_struct tuple tuple_struct enum identifier ignored_any
     }
 }

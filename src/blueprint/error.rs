@@ -126,6 +126,11 @@ impl Fault {
         Self { steps: path.into_iter().rev().collect(), ..Self::new(message) }
     }
 
+    /// A fault of asking for the value at `path` at all; its key is shown.
+    pub(super) fn of_value(path: Vec<Step>, message: impl Into<String>) -> Self {
+        Self { mark: Mark::Key, ..Self::of(path, message) }
+    }
+
     /// A fault of the key itself.
     pub(super) fn of_key(key: &str, message: impl Into<String>) -> Self {
         Self { mark: Mark::Key, ..Self::of(vec![key.into()], message) }
@@ -204,7 +209,7 @@ fn is_secret(path: &[Step]) -> bool {
     matches!(path.last(), Some(Step::Key(key)) if is_like(key, "password") || is_like(key, "passphrase"))
 }
 
-/// The line without passwords: what follows the colon of a key like `password` is dots,
+/// The line without passwords: what follows the colon or `=` of a key like `password` is dots,
 /// except the span where that is not the password itself.
 fn discreet(line: &str, span: Span, mark: Mark, secret: bool) -> String {
     let chars: Vec<char> = line.chars().collect();
@@ -215,7 +220,9 @@ fn discreet(line: &str, span: Span, mark: Mark, secret: bool) -> String {
         _ => value_of_password(&chars).or(secret.then_some(0)),
     };
     let Some(from) = hidden_from.filter(|&from| from < chars.len()) else { return line.to_owned() };
-    let shown = if secret && mark != Mark::Key { from } else { from.max(end) };
+    // a fault of syntax may lie in the password, whose key nobody has read
+    let hides = mark == Mark::Syntax || (secret && mark == Mark::Value);
+    let shown = if hides { from } else { from.max(end) };
     let dotted = |(at, &c): (usize, &char)| if at >= from && at < start { '.' } else { c };
     let tail = if shown < chars.len() { " ..." } else { "" };
     chars[..shown].iter().enumerate().map(dotted).chain(tail.chars()).collect()
@@ -225,8 +232,8 @@ fn discreet(line: &str, span: Span, mark: Mark, secret: bool) -> String {
 fn value_of_password(line: &[char]) -> Option<usize> {
     const KEY: [char; 4] = ['p', 'a', 's', 's'];
     let key = line.windows(KEY.len()).position(|part| part.iter().map(char::to_ascii_lowercase).eq(KEY))?;
-    let colon = line[key..].iter().position(|&c| c == ':')?;
-    Some(key + colon + 1)
+    let separator = line[key..].iter().position(|c| [':', '='].contains(c))?;
+    Some(key + separator + 1)
 }
 
 /// A value for use in a message, quoted and cut.

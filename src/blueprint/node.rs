@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A stretch of one line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Span {
     /// Line, from 1.
     pub(super) line: usize,
@@ -14,7 +14,7 @@ pub(super) struct Span {
 }
 
 /// A value and where it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Node {
     pub(super) kind: Kind,
     pub(super) span: Span,
@@ -28,8 +28,9 @@ pub(super) struct Key {
 }
 
 /// The values that YAML, TOML and JSON have in common.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum Kind {
+    #[default]
     Null,
     Bool(bool),
     /// A number as it is written.
@@ -89,6 +90,46 @@ fn escaped(character: char) -> Vec<char> {
 }
 
 impl Node {
+    /// The value of a key of a table.
+    pub(super) fn value_mut(&mut self, name: &str) -> Option<&mut Self> {
+        let Kind::Table(entries) = &mut self.kind else { return None };
+        entries.iter_mut().find(|(key, _)| key.name == name).map(|(_, node)| node)
+    }
+
+    /// Whether it asks for nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.kind {
+            Kind::Null => true,
+            Kind::Text(text) => text.is_empty(),
+            Kind::List(items) => items.is_empty(),
+            Kind::Table(entries) => entries.iter().all(|(_, node)| node.is_empty()),
+            Kind::Bool(_) | Kind::Number(_) => false,
+        }
+    }
+
+    /// Every value that is neither list nor table and says something, with the way to it.
+    pub(super) fn leaves(&self) -> Vec<(Vec<Step>, Span)> {
+        let inside = |step: Step, node: &Self| {
+            let with = move |(steps, span): (Vec<Step>, Span)| ([vec![step.clone()], steps].concat(), span);
+            node.leaves().into_iter().map(with).collect::<Vec<_>>()
+        };
+        match &self.kind {
+            _ if self.is_empty() => Vec::new(),
+            Kind::List(items) => {
+                items.iter().enumerate().flat_map(|(index, node)| inside(index.into(), node)).collect()
+            }
+            Kind::Table(entries) => {
+                let place = |key: &Key, (steps, _)| (steps, key.span);
+                let below = |(key, node): &(Key, Self)| -> Vec<_> {
+                    let leaves = inside(key.name.as_str().into(), node).into_iter();
+                    leaves.map(|leaf| if leaf.0.len() == 1 { place(key, leaf) } else { leaf }).collect()
+                };
+                entries.iter().flat_map(below).collect()
+            }
+            _ => vec![(Vec::new(), self.span)],
+        }
+    }
+
     /// The place of the value at `path`, or of the last value on the way that exists.
     pub(super) fn locate(&self, path: &[Step]) -> Span {
         let below = path.split_first().and_then(|(step, rest)| Some((self.step(step)?, rest)));

@@ -1,51 +1,56 @@
 //! What is known of keys beyond the types: those of the osbuild schema that
 //! are refused with a reason, and guesses at what was meant.
 
-use super::node::Step;
+use super::node::{Kind, Node, Step};
 
 const CONTAINERFILE: &str = "belongs in the Containerfile";
 const NOT_YET: &str = "not supported yet";
 const FROM_IMAGE: &str = "is taken from the image";
+const BOUND: &str =
+    "belongs in the Containerfile: a quadlet, or an image bound by /usr/lib/bootc/bound-images.d";
+const REGISTER: &str = "belongs in the Containerfile, or in customizations.cloud_init: a disk that is registered cannot be copied";
+const UNIT: &str = "is asked for by customizations.files (a unit) and customizations.services.enabled";
+const DEVICE: &str = "is chosen by the installer, on the machine";
 
 /// Keys of the osbuild blueprint that are no fields here, and why. Lists have no index.
 const KNOWN: &[(&str, &str)] = &[
     ("architecture", FROM_IMAGE),
     ("arch", FROM_IMAGE),
+    ("containers", BOUND),
     ("distro", FROM_IMAGE),
-    ("containers", CONTAINERFILE),
     ("enabled_modules", CONTAINERFILE),
     ("groups", CONTAINERFILE),
     ("modules", CONTAINERFILE),
     ("packages", CONTAINERFILE),
-    ("customizations.bootloader", NOT_YET),
-    ("customizations.cacerts", NOT_YET),
-    ("customizations.containers-storage", NOT_YET),
-    ("customizations.directories", NOT_YET),
-    ("customizations.fdo", NOT_YET),
-    ("customizations.files.uri", NOT_YET),
-    ("customizations.fips", NOT_YET),
-    ("customizations.firewall", NOT_YET),
-    ("customizations.firstboot", NOT_YET),
-    ("customizations.group", NOT_YET),
-    ("customizations.ignition", NOT_YET),
-    ("customizations.installation_device", NOT_YET),
-    ("customizations.installer", NOT_YET),
-    ("customizations.iso", NOT_YET),
+    ("customizations.containers-storage", BOUND),
+    ("customizations.dnf", CONTAINERFILE),
+    ("customizations.fdo", REGISTER),
+    (
+        "customizations.files.uri",
+        "is not fetched: a build reads the image and nothing else; write it as `data`",
+    ),
+    ("customizations.firstboot", UNIT),
+    ("customizations.installation_device", DEVICE),
     ("customizations.kernel.name", CONTAINERFILE),
-    ("customizations.locale", NOT_YET),
     ("customizations.openscap", CONTAINERFILE),
     ("customizations.packages", CONTAINERFILE),
     ("customizations.partitioning_mode", NOT_YET),
     ("customizations.repositories", CONTAINERFILE),
-    ("customizations.rhsm", NOT_YET),
+    ("customizations.rhsm", REGISTER),
     ("customizations.rpm", CONTAINERFILE),
-    ("customizations.services", NOT_YET),
-    ("customizations.sshd", NOT_YET),
-    ("customizations.sshkey", NOT_YET),
-    ("customizations.timezone", NOT_YET),
-    ("customizations.user.expiredate", NOT_YET),
-    ("customizations.user.force_password_reset", NOT_YET),
 ];
+
+/// The node without keys that would be refused if they asked for anything: other tools write `packages: []`.
+pub(super) fn without_empty_wishes(node: &mut Node) {
+    for parent in ["", "customizations"] {
+        let table = if parent.is_empty() { Some(&mut *node) } else { node.value_mut(parent) };
+        let Some(Node { kind: Kind::Table(entries), .. }) = table else { continue };
+        entries.retain(|(key, value)| {
+            let name = if parent.is_empty() { key.name.clone() } else { format!("{parent}.{}", key.name) };
+            !(value.is_empty() && KNOWN.iter().any(|(known, _)| *known == name))
+        });
+    }
+}
 
 /// Why a key that the osbuild blueprint has is refused.
 pub(super) fn unsupported(path: &[Step]) -> Option<&'static str> {
@@ -53,7 +58,7 @@ pub(super) fn unsupported(path: &[Step]) -> Option<&'static str> {
     KNOWN.iter().find(|(known, _)| *known == name).map(|(_, reason)| *reason)
 }
 
-fn without_indices(path: &[Step]) -> String {
+pub(super) fn without_indices(path: &[Step]) -> String {
     let keys: Vec<_> = path.iter().filter_map(key).collect();
     keys.join(".")
 }

@@ -1,8 +1,9 @@
 //! Sizes as people write them.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use diskwright_formats::units::{GIB, KIB, MIB, TIB};
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer,
     de::{self, Visitor},
@@ -65,6 +66,16 @@ impl<'de> Deserialize<'de> for Size {
             }
         }
         source.deserialize_any(Read)
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": ["integer", "string"], "minimum": 0})
     }
 }
 

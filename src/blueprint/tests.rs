@@ -93,11 +93,11 @@ const GOLDEN: &[(&str, &str)] = &[
   = allowed here: name, description, version, customizations",
     ),
     (
-        "customizations:\n  services:\n    enabled: [sshd]\n",
-        "b.yaml:2:3: customizations.services: not supported yet
+        "customizations:\n  rpm:\n    import_keys: {files: [/a]}\n",
+        "b.yaml:2:3: customizations.rpm: belongs in the Containerfile
   |
-2 |   services:
-  |   ^^^^^^^^",
+2 |   rpm:
+  |   ^^^",
     ),
     (
         "packages:\n  - name: vim\n",
@@ -233,7 +233,36 @@ const REFUSED: &[(&str, &str)] = &[
     ("user: [{name: a, uid: -1}]", "out of range"),
     ("user: [{name: a, uid: 4294967295}]", "no id"),
     ("user: [{name: a, uid: 99999999999}]", "out of range"),
-    ("user: [{name: a, expiredate: 1}]", "not supported yet"),
+    ("user: [{name: a, expiredate: -1}]", "expected a date"),
+    ("user: [{name: a, expiredate: 2023-02-29}]", "expected a date"),
+    ("group: [{name: a}, {name: a}]", "given twice"),
+    ("group: [{name: a, gid: 4294967295}]", "no id"),
+    ("sshkey: [{user: a, key: x}]", "no SSH public key"),
+    ("directories: [{path: /usr/x}]", "belongs in the Containerfile"),
+    ("directories: [{path: x}]", "not an absolute path"),
+    ("timezone: {timezone: ../x}", "no name of a time zone"),
+    ("timezone: {ntpservers: ['a b']}", "no time server"),
+    ("locale: {languages: ['a/b']}", "no locale"),
+    ("locale: {keyboard: ''}", "no keymap"),
+    ("services: {enabled: [a/b]}", "no name of a unit"),
+    ("services: {enabled: [a], masked: [a.service]}", "is enabled as well"),
+    ("firewall: {ports: [80]}", "expected a string"),
+    ("firewall: {ports: ['80']}", "no port and protocol"),
+    ("firewall: {ports: ['0:tcp']}", "neither a port"),
+    ("firewall: {ports: ['90-80:tcp']}", "neither a port"),
+    ("firewall: {ports: ['80:icmp']}", "no protocol"),
+    ("firewall: {zones: [{name: 'a b'}]}", "no zone"),
+    ("sshd: {permit_root_login: maybe}", "true, false or one of"),
+    ("sshd: {password_authentication: 'yes'}", "expected true or false"),
+    ("cacerts: {pem_certs: [x]}", "no certificate in PEM"),
+    ("ignition: {embedded: {config: x}}", "neither JSON nor base64"),
+    ("ignition: {firstboot: {url: 'ftp://x'}}", "no address that Ignition fetches"),
+    ("ignition: {firstboot: {url: 'http://x', empty: true}}", "exclude each other"),
+    ("cloud_init: {user_data: x}", "cloud-init would not know"),
+    ("bootloader: {grub2: {serial: x}}", "the whole command is wanted"),
+    ("bootloader: {grub2: {serial: serial --unit=0;reboot}}", "no command for a serial port"),
+    ("bootloader: {grub2: {terminal_input: [a b]}}", "no terminal"),
+    ("installer: {sudo-nopasswd: ['a b']}", "no valid name"),
     ("hostname: ''", "no valid host name"),
     ("hostname: -a", "no valid host name"),
     ("hostname: a..b", "no valid host name"),
@@ -259,7 +288,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("files: [{path: /etc/a, user: 'a b'}]", "no valid name"),
     ("files: [{path: /etc/a, user: [a]}]", "expected a name or an id"),
     ("files: [{path: /etc/a, data: 1}]", "put it in quotes"),
-    ("files: [{path: /etc/a, uri: 'file:///x'}]", "not supported yet"),
+    ("files: [{path: /etc/a, uri: 'file:///x'}]", "is not fetched"),
     ("hostname: !!str a", "tags are not supported"),
 ];
 
@@ -309,7 +338,118 @@ fn the_examples_are_blueprints() {
             count += 1;
         }
     }
-    assert!(count >= 2);
+    assert!(count >= 6);
+}
+
+/// The same in the other syntaxes, and the whole error each gives.
+const OTHER_SYNTAXES: &[(&str, &str, &str)] = &[
+    (
+        "b.toml",
+        "[[customizations.user]]\nname = \"a\"\nshel = \"/bin/sh\"\n",
+        "b.toml:3:1: customizations.user[0].shel: unknown key
+  |
+3 | shel = \"/bin/sh\"
+  | ^^^^
+  = did you mean `shell`?",
+    ),
+    (
+        "b.toml",
+        "[customizations]\nhostname = 5\n",
+        "b.toml:2:12: customizations.hostname: expected a string, found a number
+  |
+2 | hostname = 5
+  |            ^
+  = put it in quotes",
+    ),
+    (
+        "b.toml",
+        "name = \"a\"\nname = \"b\"\n",
+        "b.toml:2:1: not valid TOML: duplicate key
+  |
+2 | name = \"b\"
+  | ^^^^",
+    ),
+    (
+        "b.json",
+        "{\n\t\"customizations\": {\"user\": [{\"name\": \"a\", \"uid\": -1}]}\n}",
+        "b.json:2:51: customizations.user[0].uid: integer `-1` is out of range, expected u32
+  |
+2 | \t\"customizations\": {\"user\": [{\"name\": \"a\", \"uid\": -1}]}
+  | \t                                                 ^^",
+    ),
+    (
+        "b.json",
+        "{\"name\": \"a\", \"name\": \"b\"}",
+        "b.json:1:15: name: given twice; first on line 1
+  |
+1 | {\"name\": \"a\", \"name\": \"b\"}
+  |               ^^^^^^",
+    ),
+    (
+        "-",
+        "{\"name\": \"a\",}",
+        "-:1:14: not valid JSON: expected a key in double quotes
+  |
+1 | {\"name\": \"a\",}
+  |              ^",
+    ),
+];
+
+#[test]
+fn other_syntaxes_have_errors_of_the_same_form() {
+    for (name, text, explained) in OTHER_SYNTAXES {
+        let found = Document::read(text, name).expect_err(text).to_string();
+        assert_eq!(&found, explained, "{text}");
+    }
+    for (name, text) in [
+        ("b.toml", "[[customizations.user]]\nname = \"a\"\npassword = hunter2\n"),
+        ("b.toml", "[[customizations.user]]\nname = \"a\"\npassword = \"$6$hunter2\"\n"),
+        ("b.json", "{\"customizations\": {\"user\": [{\"name\": \"a\", \"password\": \"$6$hunter2\"}]}}"),
+        ("b.json", "{\"customizations\": {\"user\": [{\"password\": \"hunter2\\x\"}]}}"),
+    ] {
+        let found = Document::read(text, name).expect_err(text).to_string();
+        assert!(!found.contains("hunter2"), "{found}");
+    }
+}
+
+#[test]
+fn json_is_read_as_its_standard_says() {
+    let read = |text: &str| Document::read(text, "b.json").map(Document::into_blueprint);
+    let name = read(r#"{"name": "a\/\ud83d\ude00\u00e9\t"}"#).unwrap().name;
+    assert_eq!(name.as_deref(), Some("a/\u{1f600}\u{e9}\t"));
+    assert_eq!(read("\t{\r\n}\n").unwrap(), Blueprint::default());
+    for text in [
+        "",
+        "{",
+        "{\"a\"}",
+        "{\"name\": 'a'}",
+        "{\"name\": \"\\ud83d\"}",
+        "{} {}",
+        "{\"a\": 01}",
+        "{\"a\": nul}",
+        "{\"name\": \"a\tb\"}",
+        "// a\n{}",
+        "{\"name\": \"\\",
+    ] {
+        assert!(read(text).unwrap_err().to_string().starts_with("b.json:"), "{text}");
+    }
+}
+
+#[test]
+fn one_blueprint_in_three_syntaxes_is_one_blueprint() {
+    let document = Document::read(&GOOD.replace("KEY", KEY), "b.yaml").unwrap();
+    for syntax in [Syntax::Yaml, Syntax::Toml, Syntax::Json] {
+        let text = document.write(syntax).unwrap();
+        let again = Document::read_as(syntax, &text, "b").unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(again.blueprint(), document.blueprint(), "{text}");
+        assert_eq!(Syntax::of("-", &text), syntax, "{text}");
+    }
+}
+
+#[test]
+fn wishes_for_nothing_are_no_wishes() {
+    let text = "{\"blueprint\": {\"packages\": [], \"distro\": \"\", \"customizations\": {\"rpm\": null}}}";
+    assert_eq!(Document::read(text, "b.json").unwrap().into_blueprint(), Blueprint::default());
 }
 
 #[test]
@@ -350,16 +490,23 @@ fn no_bytes_make_it_panic() {
         "é".as_bytes(),
     ];
     let mut state = 42;
-    for _ in 0..4000 {
-        let mut text = GOOD.as_bytes().to_vec();
+    let document = Document::read(&GOOD.replace("KEY", KEY), "b.yaml").unwrap();
+    for round in 0..4000 {
+        let syntax = [Syntax::Yaml, Syntax::Toml, Syntax::Json][round % 3];
+        let mut text = document.write(syntax).unwrap().into_bytes();
         for _ in 0..=random(&mut state) % 4 {
             let at = random(&mut state) % text.len();
             let end = (at + random(&mut state) % 6).min(text.len());
             let piece = PIECES[random(&mut state) % PIECES.len()];
             text.splice(at..end, piece.iter().copied());
         }
-        if let Err(error) = Blueprint::from_yaml(&String::from_utf8_lossy(&text), "b.yaml") {
-            assert!(error.to_string().starts_with("b.yaml:"));
+        match Document::read_as(syntax, &String::from_utf8_lossy(&text), "b") {
+            Err(error) => assert!(error.to_string().starts_with("b:")),
+            Ok(document) => {
+                let json = document.write(Syntax::Json).unwrap();
+                let again = Document::read_as(Syntax::Json, &json, "b").unwrap();
+                assert_eq!(again.blueprint(), document.blueprint(), "{json}");
+            }
         }
     }
 }
@@ -369,4 +516,8 @@ fn deep_nesting_is_an_error() {
     assert!(bad(&"[".repeat(100_000)).contains("b.yaml:"));
     assert!(bad(&format!("a: {}{}", "[".repeat(100), "]".repeat(100))).contains("nested deeper"));
     assert!(bad(&"- ".repeat(10_000)).contains("b.yaml:"));
+    for (name, open) in [("b.json", "["), ("b.toml", "a = ["), ("b.toml", "["), ("b.json", "{\"a\":")] {
+        assert!(Document::read(&open.repeat(100_000), name).is_err());
+    }
+    assert!(Document::read(&format!("a = {}", "[".repeat(100_000)), "b.toml").is_err());
 }

@@ -1,4 +1,4 @@
-//! YAML 1.2 to nodes.
+//! YAML 1.2 to nodes, and values to YAML.
 //!
 //! This uses the event parser of `serde-saphyr` and not its deserializer: the
 //! deserializer knows line and column of an error but not the field's path,
@@ -13,7 +13,11 @@
 
 use std::collections::HashMap;
 
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as Marks};
+use serde::Serialize;
+use serde_saphyr::{
+    SerializerOptions,
+    granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as Marks},
+};
 
 use super::{
     error::Fault,
@@ -44,6 +48,14 @@ pub(super) fn parse(text: &str) -> Result<Node, Fault> {
             _ => {}
         }
     }
+}
+
+/// A value as YAML, with long lines left whole.
+pub(crate) fn write<T: Serialize>(value: &T) -> Result<String, serde_saphyr::SerializeError> {
+    let mut options = SerializerOptions::default();
+    options.min_fold_chars = usize::MAX;
+    options.folded_wrap_chars = usize::MAX;
+    serde_saphyr::to_string_with_options(value, options)
 }
 
 struct Reader<P> {

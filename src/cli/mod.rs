@@ -3,6 +3,12 @@
 //! `build` is the verb when none is named ([`parse_from`] puts it in), and its flags have the names
 //! that bootc-image-builder gives them. Names of formats and filesystems come from the registries.
 
+mod blueprint;
+mod compat;
+mod dead;
+mod iso;
+mod output;
+mod plan;
 mod publish;
 mod text;
 mod values;
@@ -11,7 +17,6 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, builder::BoolishValueParser};
 use clap_complete::Shell;
-use diskwright_formats::writer;
 
 use crate::{
     build::{BuildRequest, SizeWish},
@@ -20,8 +25,14 @@ use crate::{
     progress::{Level, Style},
     source::{CacheChoice, Options},
     verify::VerifyRequest,
+    write,
 };
 
+pub use blueprint::{BlueprintVerb, DescribeArgs, SyntaxName, description};
+pub use dead::DeadArgs;
+pub use iso::{IsoEditArgs, IsoVerb, medium};
+pub use output::{MachineArgs, OutArgs};
+pub use plan::{PlanArgs, PlanFormat, plan};
 pub use publish::{AwsArgs, Cloud, PublishAwsArgs};
 pub use text::{Version, inspection, paths, permissions, policy, published, size, verification};
 
@@ -51,10 +62,20 @@ pub struct Cli {
 pub enum Verb {
     /// Make disks of an image (the verb when none is named)
     Build(Box<BuildArgs>),
+    /// Show what `build` would write, without writing it
+    Plan(Box<PlanArgs>),
+    /// Check, convert or describe blueprints
+    #[command(subcommand)]
+    Blueprint(BlueprintVerb),
+    /// Show what a disk format is, and which fields of a blueprint it takes
+    Describe(DescribeArgs),
     /// Write a disk that exists, raw or qcow2, in other formats
-    Convert(ConvertArgs),
+    Convert(Box<ConvertArgs>),
     /// Show what an image holds, as far as a disk is concerned
     Inspect(InspectArgs),
+    /// Show and change installer media
+    #[command(subcommand)]
+    Iso(IsoVerb),
     /// Read a disk back and say what is wrong with it
     Verify(VerifyArgs),
     /// Make a disk that exists an image of a cloud
@@ -120,17 +141,9 @@ pub struct ImageArgs {
     /// Architecture, of an image that has several [default: this machine's]
     #[arg(long, value_name = "ARCH")]
     pub target_arch: Option<String>,
-    /// Whether registries must speak TLS with a valid certificate
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set,
-          value_parser = BoolishValueParser::new())]
-    pub tls_verify: bool,
-    /// Credentials for registries [default: as containers-auth.json(5) says]
-    #[arg(long = "authfile", value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub auth_file: Option<PathBuf>,
-    /// Certificates for registries [default: as containers-certs.d(5) says]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub cert_dir: Option<PathBuf>,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// Keep verified layers in this directory [default: the user's cache directory]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "no_cache")]
     pub cache: Option<PathBuf>,
@@ -146,15 +159,41 @@ impl ImageArgs {
     fn options(&self) -> Options {
         Options {
             target_arch: self.target_arch.clone(),
-            tls_verify: self.tls_verify,
             cache: match &self.cache {
                 _ if self.no_cache => CacheChoice::Off,
                 Some(dir) => CacheChoice::Dir(dir.clone()),
                 None => CacheChoice::Default,
             },
+            spool_dir: self.spool_dir.clone(),
+            ..self.registry.options()
+        }
+    }
+}
+
+/// How registries are spoken to.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Image")]
+pub struct RegistryArgs {
+    /// Whether registries must speak TLS with a valid certificate
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set,
+          value_parser = BoolishValueParser::new())]
+    pub tls_verify: bool,
+    /// Credentials for registries [default: as containers-auth.json(5) says]
+    #[arg(long = "authfile", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub auth_file: Option<PathBuf>,
+    /// Certificates for registries [default: as containers-certs.d(5) says]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub cert_dir: Option<PathBuf>,
+}
+
+impl RegistryArgs {
+    fn options(&self) -> Options {
+        Options {
+            tls_verify: self.tls_verify,
             auth_file: self.auth_file.clone(),
             cert_dir: self.cert_dir.clone(),
-            spool_dir: self.spool_dir.clone(),
+            ..Options::default()
         }
     }
 }
@@ -228,6 +267,12 @@ pub struct ConvertArgs {
     /// What to write.
     #[command(flatten)]
     pub out: OutArgs,
+    /// Architecture of what is on the disk, in formats that record it [default: this machine's]
+    #[arg(long, value_name = "ARCH")]
+    pub target_arch: Option<String>,
+    /// Where --push goes.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// Time of everything that needs one, in seconds since 1970 [default: 0]
     #[arg(
         long,
@@ -249,28 +294,11 @@ impl ConvertArgs {
             output: self.out.output.clone(),
             chown: self.out.chown,
             compression: self.out.compress,
+            choices: self.out.choices(),
+            source: Options { target_arch: self.target_arch.clone(), ..self.registry.options() },
             source_date_epoch: self.source_date_epoch,
         }
     }
-}
-
-/// What is written, and where to.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Output")]
-pub struct OutArgs {
-    /// Disk format; repeat it, or separate with commas, for several [default: qcow2]
-    #[arg(short = 't', long = "type", value_name = "TYPE", value_delimiter = ',',
-          value_parser = values::types(), hide_possible_values = true)]
-    pub types: Vec<String>,
-    /// Directory for the disks; each format has its own path below it
-    #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
-    pub output: PathBuf,
-    /// Owner of the files and directories that are created
-    #[arg(long, value_name = "UID[:GID]", value_parser = values::owner)]
-    pub chown: Option<(u32, Option<u32>)>,
-    /// How clusters are compressed, in formats that can
-    #[arg(long, value_name = "HOW", default_value = "zlib", value_parser = values::compressions())]
-    pub compress: writer::Compression,
 }
 
 /// What goes onto the disk.
@@ -292,6 +320,9 @@ pub struct SystemArgs {
     /// Leave out the kernel arguments that every disk gets
     #[arg(long)]
     pub no_default_kernel_args: bool,
+    /// Program that an installer starts [default: diskwright-install beside this program]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub installer: Option<PathBuf>,
     /// Reference that the installed system updates from [default: IMAGE]
     #[arg(long, value_name = "REFERENCE")]
     pub target_imgref: Option<String>,
@@ -312,65 +343,45 @@ pub struct SystemArgs {
     pub source_date_epoch: Option<i64>,
 }
 
-/// Flags of bootc-image-builder that mean nothing here: accepted, so that old command lines run.
-#[derive(Args, Debug)]
-pub struct DeadArgs {
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          value_parser = BoolishValueParser::new())]
-    local: Option<bool>,
-    #[arg(long, hide = true)]
-    store: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    rpmmd: Option<PathBuf>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          value_parser = BoolishValueParser::new())]
-    use_librepo: Option<bool>,
-    #[arg(long, hide = true)]
-    build_container: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          value_parser = BoolishValueParser::new())]
-    in_vm: Option<bool>,
-}
-
-impl DeadArgs {
-    /// One line for each that was given.
-    #[must_use]
-    pub fn notices(&self) -> Vec<String> {
-        let given = [
-            (self.local.is_some(), "--local", "images come from where the reference says"),
-            (self.store.is_some(), "--store", "there is no osbuild store; --cache names the layer cache"),
-            (self.rpmmd.is_some(), "--rpmmd", "no package metadata is used"),
-            (self.use_librepo.is_some(), "--use-librepo", "no packages are downloaded"),
-            (self.build_container.is_some(), "--build-container", "no tools of a container are run"),
-            (self.in_vm.is_some(), "--in-vm", "nothing needs a virtual machine"),
-        ];
-        let lines = given.into_iter().filter(|(given, ..)| *given);
-        lines.map(|(_, flag, why)| format!("{flag} has no effect: {why}")).collect()
-    }
-}
-
 impl BuildArgs {
     /// What is asked of the library.
     #[must_use]
     pub fn request(&self) -> BuildRequest {
-        let (image, out, system) = (&self.image, &self.out, &self.system);
+        let out = &self.out;
+        let types = if out.types.is_empty() { vec![DEFAULT_TYPE.to_owned()] } else { out.types.clone() };
         BuildRequest {
-            reference: image.reference.clone(),
-            types: if out.types.is_empty() { vec![DEFAULT_TYPE.to_owned()] } else { out.types.clone() },
-            rootfs: system.rootfs.clone(),
-            source: image.options(),
             output: out.output.clone(),
             chown: out.chown,
-            blueprint: system.blueprint.clone(),
-            kargs: system.kargs.clone(),
-            no_default_kernel_args: system.no_default_kernel_args,
-            target_imgref: system.target_imgref.clone(),
-            skip_bound_images: system.skip_bound_images,
-            root_ssh_authorized_keys: system.root_ssh_authorized_keys.clone(),
-            size: system.size,
             compression: out.compress,
-            source_date_epoch: system.source_date_epoch,
+            choices: out.choices(),
             aws: self.aws.wish(),
+            ..self.system.request(&self.image, types)
+        }
+    }
+}
+
+impl SystemArgs {
+    /// What is asked of a build that writes where it stands.
+    fn request(&self, image: &ImageArgs, types: Vec<String>) -> BuildRequest {
+        BuildRequest {
+            reference: image.reference.clone(),
+            types,
+            rootfs: self.rootfs.clone(),
+            source: image.options(),
+            output: PathBuf::from("."),
+            chown: None,
+            blueprint: self.blueprint.clone(),
+            kargs: self.kargs.clone(),
+            no_default_kernel_args: self.no_default_kernel_args,
+            installer: self.installer.clone(),
+            target_imgref: self.target_imgref.clone(),
+            skip_bound_images: self.skip_bound_images,
+            root_ssh_authorized_keys: self.root_ssh_authorized_keys.clone(),
+            size: self.size,
+            compression: diskwright_formats::writer::Compression::default(),
+            choices: write::Choices::default(),
+            source_date_epoch: self.source_date_epoch,
+            aws: None,
         }
     }
 }
@@ -380,7 +391,10 @@ impl BuildArgs {
 /// # Errors
 /// clap's, which also carries the texts of `--help` and `--version`.
 pub fn parse_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(with_verb(arguments.into_iter().collect()))
+    let exists = |path: &str| std::path::Path::new(path).exists();
+    let arguments = compat::translated(arguments.into_iter().collect(), exists)
+        .map_err(|message| Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message))?;
+    Cli::try_parse_from(with_verb(arguments))
 }
 
 /// The completion script of a shell.

@@ -32,6 +32,8 @@ pub(super) fn overview() -> String {
     let mut text = String::from("Examples:\n");
     text += "  diskwright registry.example.com/os:latest\n";
     text += "  diskwright build --type qcow2,raw --output disks registry.example.com/os:latest\n";
+    text += "  diskwright plan --blueprint blueprint.yaml registry.example.com/os:latest\n";
+    text += "  diskwright blueprint check blueprint.yaml\n";
     text += "  diskwright inspect oci:os-layout:latest\n";
     text += "  diskwright convert -t vmdk,azure -o disks disk.qcow2\n";
     text += "  diskwright verify disks/qcow2/disk.qcow2\n";
@@ -273,6 +275,6 @@ impl Facts {
 }
 
 /// Control characters of an image's texts do not reach the terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -4,7 +4,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use diskwright_formats::{
     filesystem::FILESYSTEMS,
     units::{GIB, KIB, MIB, TIB},
-    writer::{Compression, WRITERS},
+    writer::{Compression, Firmware, Qcow2Version, WRITERS},
 };
 
 use crate::build::SizeWish;
@@ -42,6 +42,36 @@ pub(super) fn compressions() -> impl TypedValueParser<Value = Compression> {
         "none" => Compression::None,
         _ => Compression::Zlib,
     })
+}
+
+/// The versions of QCOW2.
+pub(super) fn qcow2_versions() -> impl TypedValueParser<Value = Qcow2Version> {
+    let version = |name: String| if name == "2" { Qcow2Version::V2 } else { Qcow2Version::V3 };
+    PossibleValuesParser::new(["2", "3"]).map(version)
+}
+
+/// The kinds of firmware.
+pub(super) fn firmwares() -> impl TypedValueParser<Value = Firmware> {
+    let firmware = |name: String| if name == "bios" { Firmware::Bios } else { Firmware::Efi };
+    PossibleValuesParser::new([PossibleValue::new("efi").alias("uefi"), PossibleValue::new("bios")])
+        .map(firmware)
+}
+
+/// Bytes of a cluster of QCOW2.
+pub(super) fn cluster_size(text: &str) -> Result<u64, String> {
+    let size = bytes(text)?;
+    if size.is_power_of_two() && (4 * KIB..=2 * MIB).contains(&size) {
+        return Ok(size);
+    }
+    Err("a power of two from 4KiB to 2MiB is needed".into())
+}
+
+/// Bytes of a machine's memory.
+pub(super) fn memory(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        size if size >= MIB && size % MIB == 0 => Ok(size),
+        _ => Err("whole MiB are needed, as in 4GiB".into()),
+    }
 }
 
 /// `UID[:GID]`, in numbers.

@@ -26,6 +26,16 @@ impl KernelArguments {
     }
 }
 
+impl KernelArguments {
+    /// Keeps what `is_kept` says; the rest.
+    pub(super) fn retain(&mut self, is_kept: fn(&str) -> bool) -> Vec<String> {
+        let all = std::mem::take(&mut self.0);
+        let (kept, rest) = all.into_iter().partition(|argument| is_kept(argument));
+        self.0 = kept;
+        rest
+    }
+}
+
 impl std::fmt::Display for KernelArguments {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0.join(" "))

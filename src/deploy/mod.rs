@@ -9,6 +9,7 @@ pub mod image;
 pub mod install_config;
 mod kargs;
 pub mod kernel;
+pub mod medium;
 pub mod ostree;
 pub mod rootfs;
 pub mod selinux;
@@ -24,7 +25,7 @@ use uuid::Uuid;
 
 use crate::{blueprint::Blueprint, error::Hint, ids::Ids, merge::Merged, progress::Progress};
 use arch::Arch;
-use bootloader::{Bootloader, Facts, bios::core_image::CoreImage};
+use bootloader::{Bootloader, Console, Facts, bios::core_image::CoreImage};
 use image::ImageConfig;
 use install_config::InstallConfig;
 use kargs::KernelArguments;
@@ -121,7 +122,7 @@ pub fn deploy(
     let mut system = System::examine(image, &merged.tree, wishes)?;
     let scheme = system.scheme(&merged.tree, wishes, ids)?;
     system.announce(&scheme, progress);
-    let arguments = system.kernel_arguments(&merged.tree, wishes, &scheme)?;
+    let arguments = system.kernel_arguments(&merged.tree, wishes, &scheme)?.to_string();
     let image_root = merged.tree.root();
     let content_bytes = content_bytes(&merged.tree);
     let config = system.repository();
@@ -161,7 +162,10 @@ pub fn deploy(
         entry: &entry,
         time: ids.time(),
         skip_boot_uuid: system.install.bootupd.skip_boot_uuid.unwrap_or(false),
+        console: Console::of(&wishes.blueprint.customizations.bootloader.grub2),
     };
+    let ignition = &wishes.blueprint.customizations.ignition;
+    customize::first_boot::fill_boot(&mut tree, boot, ignition, ids.time());
     let core_image = system.bootloader.fill_boot(&mut tree, image_root, boot, &facts)?;
     let esp = system.bootloader.esp(&mut tree, image_root, &facts);
     let esp = esp.map(|esp| tree.extract(esp));
@@ -178,6 +182,41 @@ pub fn deploy(
     trees.extend([("/boot".to_owned(), boot), ("/".to_owned(), tree)]);
     let comfortable = ROOT_SIZE.max(content_bytes.saturating_mul(2));
     Ok(Deployed { table: scheme.table, volumes: scheme.fill(trees, ids), core_image, comfortable })
+}
+
+/// What a deployment will be, found out without making it.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    /// What the image calls its system.
+    pub system: String,
+    /// The kernel's command line without `ostree=`.
+    pub kernel_arguments: String,
+    /// Sentences on the bootloader.
+    pub bootloader: Vec<String>,
+    /// Where machines look for updates.
+    pub updates_from: String,
+    /// What a user may want to know before.
+    pub warnings: Vec<String>,
+    /// Why no installer puts this disk on a machine, if none does.
+    pub not_installable: Option<&'static str>,
+}
+
+/// Looks at the image as [`deploy`] does, and changes nothing.
+///
+/// # Errors
+/// Those of an image that cannot be deployed, as far as they show at once.
+pub fn outline(image: &ImageConfig, tree: &Tree, wishes: &Wishes<'_>, ids: &Ids) -> Result<Outline> {
+    let mut system = System::examine(image, tree, wishes)?;
+    let scheme = system.scheme(tree, wishes, ids)?;
+    let warnings = system.update_warning().into_iter().chain(mounts::notes(&scheme));
+    Ok(Outline {
+        system: system.os.title().to_owned(),
+        kernel_arguments: system.kernel_arguments(tree, wishes, &scheme)?.to_string(),
+        bootloader: system.bootloader_notes(&scheme),
+        updates_from: system.target.image_reference().clone(),
+        warnings: warnings.collect(),
+        not_installable: medium::not_installable(&scheme),
+    })
 }
 
 /// What the image brings, read before anything is laid down.
@@ -260,18 +299,30 @@ impl System {
     fn announce(&self, scheme: &Scheme, progress: &dyn Progress) {
         self.notes.iter().for_each(|note| progress.note(note));
         mounts::notes(scheme).iter().for_each(|note| progress.note(note));
-        progress.note(&format!("bootloader: {}", self.bootloader.describe()));
-        if scheme.table.sector_size != BIOS_SECTOR {
-            progress.note("bootloader: UEFI only: no BIOS starts from sectors of 4096 bytes");
-        } else if let Some(text) = self.bootloader.describe_bios() {
+        for text in self.bootloader_notes(scheme) {
             progress.note(&format!("bootloader: {text}"));
         }
-        if !self.target.is_registry() {
-            let target = self.target.image_reference();
-            progress.note(&format!(
-                "machines will look for updates at {target}; --target-imgref names a registry instead"
-            ));
+        if let Some(text) = self.update_warning() {
+            progress.note(&text);
         }
+    }
+
+    /// What starts the system, in sentences.
+    fn bootloader_notes(&self, scheme: &Scheme) -> Vec<String> {
+        let bios = if scheme.table.sector_size == BIOS_SECTOR {
+            self.bootloader.describe_bios()
+        } else {
+            Some("UEFI only: no BIOS starts from sectors of 4096 bytes".to_owned())
+        };
+        std::iter::once(self.bootloader.describe()).chain(bios).collect()
+    }
+
+    /// Where updates come from, if machines will hardly find it.
+    fn update_warning(&self) -> Option<String> {
+        let target = self.target.image_reference();
+        let text =
+            format!("machines will look for updates at {target}; --target-imgref names a registry instead");
+        (!self.target.is_registry()).then_some(text)
     }
 
     fn repository(&self) -> RepoConfig {
@@ -305,7 +356,7 @@ impl System {
         if is_discoverable { arch.root_partition_type() } else { storage::LINUX_TYPE }
     }
 
-    fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, scheme: &Scheme) -> Result<String> {
+    fn kernel_arguments(&self, tree: &Tree, wishes: &Wishes<'_>, scheme: &Scheme) -> Result<KernelArguments> {
         let (root, boot) = (self.root_spec(scheme)?, self.boot_spec(scheme)?);
         let mut all = KernelArguments::default();
         if !root.is_empty() {
@@ -321,15 +372,17 @@ impl System {
         }
         let asked: Vec<String> =
             wishes.blueprint.kernel_arguments().into_iter().chain(wishes.kargs.to_vec()).collect();
+        let rootfs = Rootfs { tree, root: tree.root() };
+        let ignition = &wishes.blueprint.customizations.ignition;
+        all.extend(customize::first_boot::ignition_arguments(&rootfs, ignition)?);
         all.extend(asked.iter().cloned());
         all.extend(self.install.kargs.clone().unwrap_or_default());
-        let rootfs = Rootfs { tree, root: tree.root() };
         all.extend(install_config::kargs_d(&rootfs, wishes.arch.rust())?);
         for what in self.install.karg_deletes.iter().flatten() {
             all.delete(what);
         }
         all.extend(asked);
-        Ok(all.to_string())
+        Ok(all)
     }
 }
 

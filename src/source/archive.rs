@@ -43,10 +43,15 @@ enum Member {
 impl Archive {
     /// Opens and indexes a tar file.
     pub(crate) fn open(path: &Path, spool: &Spool) -> Result<Self> {
-        let (file, len) = open_regular(path)?;
-        let name = || format!("reading archive {}", path.display());
-        let (file, len) = plain(file, len, spool).with_context(name)?;
-        let members = index(&file, len).with_context(name)?;
+        let (file, _) = open_regular(path)?;
+        Self::of(file, spool).with_context(|| format!("reading archive {}", path.display()))
+    }
+
+    /// Indexes a tar file that is open.
+    pub(crate) fn of(file: File, spool: &Spool) -> Result<Self> {
+        let len = file.metadata()?.len();
+        let (file, len) = plain(file, len, spool)?;
+        let members = index(&file, len)?;
         Ok(Self { file: Arc::new(file), members })
     }
 

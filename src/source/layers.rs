@@ -99,16 +99,17 @@ impl Work<'_> {
     }
 
     fn layer(&self, wanted: &Wanted) -> Result<Layer> {
-        match self.try_layer(wanted) {
+        match self.try_layer(wanted, 1) {
             Err(error) if error.is::<WrongContent>() && self.store.distrust(&wanted.blob) => {
                 self.progress.note(&format!("layer {} was damaged: fetching it again", wanted.blob.digest));
-                self.try_layer(wanted)
+                self.try_layer(wanted, 2)
             }
             other => other,
         }
     }
 
-    fn try_layer(&self, wanted: &Wanted) -> Result<Layer> {
+    /// `opened` counts the tries.
+    fn try_layer(&self, wanted: &Wanted, opened: u32) -> Result<Layer> {
         let watch = Watch { progress: self.progress, stop: &self.stop };
         let blob = self.store.blob(&wanted.blob, &watch)?;
         let _permit = self.cores.take();
@@ -122,6 +123,7 @@ impl Work<'_> {
             diff_id: wanted.diff_id.to_string(),
             tar: Arc::new(tar),
             tar_len,
+            opened,
         })
     }
 }

@@ -37,6 +37,7 @@ pub use error::{Hinted, Kind};
 pub use manifest::{Compression, Descriptor, ImageConfig, SMALL_BLOB_MAX, parse_config};
 pub use platform::{Platform, architecture, host_architecture};
 pub use reference::{Name, Pick, Reference};
+pub use registry::push;
 
 use archive::Archive;
 use docker_archive::DockerArchive;
@@ -46,6 +47,14 @@ use manifest::{Document, Manifest};
 use registry::Registry;
 use spool::Spool;
 use store::{Found, Store};
+
+/// A new file without a name, where temporary content goes: in `dir`, or `$TMPDIR`, or `/var/tmp`.
+///
+/// # Errors
+/// A directory that cannot be written.
+pub fn spool_file(dir: Option<&std::path::Path>) -> Result<File> {
+    Spool::new(dir).file()
+}
 
 /// How deep an index may lead to a further index.
 const INDEX_DEPTH_MAX: usize = 4;
@@ -79,6 +88,8 @@ pub struct Layer {
     pub tar: Arc<File>,
     /// Its length in bytes.
     pub tar_len: u64,
+    /// How often the blob was opened: twice if it was damaged and asked for again.
+    pub opened: u32,
 }
 
 impl OciImage {

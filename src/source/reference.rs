@@ -12,6 +12,7 @@
 //! transports that need a container engine's private storage.
 
 use std::{
+    ffi::OsStr,
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
@@ -71,6 +72,19 @@ impl Reference {
             Self::Registry(name) => Some(name.to_string()),
             _ => None,
         }
+    }
+
+    /// The image's name without registry, path, tag and extension, for the names of files.
+    #[must_use]
+    pub fn short_name(&self) -> String {
+        let last = match self {
+            Self::Registry(name) => name.repository.rsplit('/').next().map(Into::into),
+            Self::Layout(path, _) => path.file_name().map(OsStr::to_string_lossy),
+            Self::OciArchive(path, _) | Self::DockerArchive(path, _) => {
+                path.file_stem().map(OsStr::to_string_lossy)
+            }
+        };
+        last.unwrap_or("image".into()).into_owned()
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod boot;
 mod bootloader;
+mod bootupd;
 mod deployments;
 mod disk;
 mod filesystems;
@@ -49,6 +50,7 @@ pub fn verify(request: &VerifyRequest, progress: &dyn Progress) -> Result<Verify
     labels::check(&volumes, &checked.deployments, &mut findings);
     boot::check(&volumes, &checked.deployments, &mut findings);
     bootloader::check(&volumes, &mut findings);
+    bootupd::check(&volumes, &mut findings);
     let mut report = VerifyReport {
         disk: request.disk.clone(),
         format: disk.format,

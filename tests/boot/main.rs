@@ -8,8 +8,14 @@ mod demo;
 #[path = "../common/qemu.rs"]
 mod qemu;
 
+mod aarch64;
+mod blueprint;
 mod changes;
+mod fedora;
 mod firmware;
+mod formats;
+mod install;
+mod iso;
 mod selinux;
 mod trixie;
 mod verity;

@@ -29,8 +29,14 @@ pub(crate) fn image(variable: &str, name: &str, arguments: &str) -> PathBuf {
 
 /// Builds a qcow2 of the image; returns it and what was said.
 pub(crate) fn build(image: &Path, scratch: &Path, arguments: &[&str]) -> (PathBuf, String) {
+    let said = build_as("qcow2", image, scratch, arguments);
+    (scratch.join("qcow2/disk.qcow2"), said)
+}
+
+/// Builds the image in this format; returns what was said.
+pub(crate) fn build_as(format: &str, image: &Path, scratch: &Path, arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_diskwright"))
-        .args(["build", &format!("oci:{}", image.display()), "-t", "qcow2", "-o"])
+        .args(["build", &format!("oci:{}", image.display()), "-t", format, "-o"])
         .arg(scratch)
         .args(["--progress", "verbose"])
         .args(arguments)
@@ -38,7 +44,7 @@ pub(crate) fn build(image: &Path, scratch: &Path, arguments: &[&str]) -> (PathBu
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
-    (scratch.join("qcow2/disk.qcow2"), said)
+    said
 }
 
 /// What may be written to instead of `disk`.

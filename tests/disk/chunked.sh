@@ -1,4 +1,4 @@
-# A chunked image. Usage: bash chunked.sh DIRECTORY CHUNKED.PY (as root); makes
+# A chunked image. Usage: bash chunked.sh DIRECTORY CHUNKED.PY [derived] (as root); makes
 # DIRECTORY/layout, and DIRECTORY/source as the image shows it. Prints the base commit.
 set -eu
 umask 022
@@ -26,11 +26,17 @@ chmod 1777 tmp
 cd "$top"
 ostree --repo=repo init --mode=bare
 base=$(ostree --repo=repo commit --orphan --no-bindings --fsync=false --timestamp=@1700000000 --tree=dir=source)
+if [ "${3:-}" = derived ]; then
+    mkdir -p derived/etc/app derived/usr/share/changed derived/usr/bin && cd derived
+    : > usr/share/.wh.gone; : > usr/share/.wh.one-gone; chmod 0700 usr/share/changed
+    echo derived > etc/app/derived; echo new > usr/bin/tool-again; chmod 0755 usr/bin/tool-again
+    tar -cf "$top/derived.tar" --no-recursion usr/share/.wh.gone usr/share/.wh.one-gone usr/share/changed etc/app/derived \
+        usr/bin/tool-again
+    # What that layer does, done to the directory.
+    cd "$top/source"
+    rm -r usr/share/gone usr/share/one-gone
+    chmod 0700 usr/share/changed; echo derived > usr/etc/app/derived; echo new > usr/bin/tool-again; chmod 0755 usr/bin/tool-again
+    chown 0:0 usr/bin/tool-again
+fi
 python3 "$2" "$top" "$base"
-
-# What the derived layer does, done to the directory.
-cd source
-rm -r usr/share/gone usr/share/one-gone
-chmod 0700 usr/share/changed; echo derived > usr/etc/app/derived; echo new > usr/bin/tool-again; chmod 0755 usr/bin/tool-again
-chown 0:0 usr/bin/tool-again
 echo "$base"

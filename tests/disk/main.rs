@@ -53,17 +53,28 @@ fn a_small_image_on_a_disk() {
     judged.check_objects(&work.path().join("layout"), work.path());
 }
 
-/// What rpm-ostree's tools make: a commit's objects in layers, and a layer derived from it.
+/// What rpm-ostree's tools make: a commit's objects in layers.
 #[test]
 fn a_chunked_image_on_a_disk() {
+    chunked(&[]);
+}
+
+/// The same, and a layer derived from it.
+#[test]
+fn an_image_derived_from_chunks_on_a_disk() {
+    chunked(&["derived"]);
+}
+
+fn chunked(arguments: &[&str]) {
     let work = tempfile::tempdir().unwrap();
     let source = work.path().join("source");
     let script = work.path().join("chunked.sh");
     std::fs::write(&script, include_str!("chunked.sh")).unwrap();
     let chunks = work.path().join("chunked.py");
-    std::fs::write(&chunks, include_str!("chunked.py")).unwrap();
+    std::fs::write(&chunks, include_str!("../common/chunked.py")).unwrap();
     let command = &mut Command::new("bash");
-    let base = agrees("ostree attr python3", command.arg(&script).arg(work.path()).arg(&chunks));
+    let base =
+        agrees("ostree attr python3", command.arg(&script).arg(work.path()).arg(&chunks).args(arguments));
     let base = base.trim();
     let reference = format!("oci:{}", work.path().join("layout").display());
     let disk = Disk::build(&reference, TARGET, work.path(), &["--type", "raw", "--size", "fit"]);

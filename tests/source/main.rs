@@ -7,6 +7,7 @@
 mod disks;
 mod fixture;
 mod local;
+mod push;
 mod registry;
 #[path = "../common/tiny.rs"]
 mod tiny;

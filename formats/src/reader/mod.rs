@@ -5,6 +5,7 @@
 //! is not believed: a structure that reaches past the file or beyond what QEMU
 //! would open is an error.
 
+pub mod iso9660;
 pub mod qcow2;
 pub mod raw;
 

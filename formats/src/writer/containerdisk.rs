@@ -15,7 +15,7 @@
 use sha2::{Digest, Sha256};
 
 use super::{
-    FormatWriter, Medium, Options, Output, Progress, Spec,
+    FormatWriter, Medium, Options, Output, Progress, Spec, Uses,
     parts::{
         append::Append,
         gzip, qcow2,
@@ -44,6 +44,10 @@ pub struct ContainerDisk;
 impl FormatWriter for ContainerDisk {
     fn spec(&self) -> &'static Spec {
         &SPEC
+    }
+
+    fn uses(&self) -> Uses {
+        Uses::PUSH
     }
 
     fn write(

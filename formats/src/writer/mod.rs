@@ -1,10 +1,9 @@
 //! Disk formats: from a disk's bytes to the file that is shipped.
 
-pub mod ami;
 pub mod compressed;
 pub mod containerdisk;
 pub mod gce;
-pub mod oci;
+pub mod iso;
 mod options;
 pub mod ova;
 mod parts;
@@ -18,7 +17,7 @@ pub mod vhdx;
 pub mod vmdk;
 
 pub use self::{
-    options::{Compression, Firmware, Machine, Options, Qcow2Version},
+    options::{Compression, Firmware, Machine, Options, Qcow2Version, Uses},
     progress::Progress,
 };
 use crate::{Error, Result, sparse::Sparse};
@@ -51,6 +50,13 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// What follows the first dot of the file's name ("tar.gz").
+    #[must_use]
+    pub fn extension(&self) -> &'static str {
+        let name = self.path.rsplit('/').next().unwrap_or(self.path);
+        name.split_once('.').map_or("", |(_, extension)| extension)
+    }
+
     /// Whether the disk has a size that the format can have.
     fn check(&self, disk: &Sparse) -> Result<()> {
         if disk.len().is_multiple_of(self.size_multiple) {
@@ -103,6 +109,11 @@ pub trait FormatWriter: Sync {
     /// Names, paths and demands.
     fn spec(&self) -> &'static Spec;
 
+    /// Which choices of the user make a difference to it.
+    fn uses(&self) -> Uses {
+        Uses::empty()
+    }
+
     /// Writes `disk` to `out`, reading each byte of it once.
     ///
     /// # Errors
@@ -119,11 +130,11 @@ pub trait FormatWriter: Sync {
 
 /// Every format there is, in the order help texts show them.
 pub static WRITERS: &[&dyn FormatWriter] = &[
-    &raw::Raw,
+    &raw::RAW,
     &compressed::XZ,
     &compressed::ZSTD,
     &compressed::GZIP,
-    &qcow2::Qcow2,
+    &qcow2::QCOW2,
     &vmdk::STREAM,
     &vmdk::SPARSE,
     &ova::Ova,
@@ -132,11 +143,12 @@ pub static WRITERS: &[&dyn FormatWriter] = &[
     &vhd::AZURE,
     &vhdx::Vhdx,
     &vdi::Vdi,
-    &ami::Ami,
+    &raw::AMI,
     &gce::Gce,
-    &oci::Oci,
+    &qcow2::OCI,
     &containerdisk::ContainerDisk,
     &vagrant::Vagrant,
+    &iso::Iso,
 ];
 
 /// The format with that name or alias.

@@ -1,6 +1,7 @@
 //! What a user can choose of formats, and what makes one disk distinct from
 //! another: nothing is random, and no clock is read.
 
+use bitflags::bitflags;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
@@ -24,6 +25,21 @@ pub enum Qcow2Version {
     /// `compat=1.1`.
     #[default]
     V3,
+}
+
+bitflags! {
+    /// Choices of the user that make a difference to a format.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Uses: u8 {
+        /// Version and cluster size of QCOW2.
+        const QCOW2 = 1 << 0;
+        /// Processors and memory of [`Machine`].
+        const MACHINE_SIZE = 1 << 1;
+        /// The rest of [`Machine`].
+        const MACHINE = 1 << 2;
+        /// Can be pushed to a registry: the file is an OCI archive.
+        const PUSH = 1 << 3;
+    }
 }
 
 /// Choices of the user that formats honour.

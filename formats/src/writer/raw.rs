@@ -1,9 +1,16 @@
-//! The disk byte for byte, as a sparse file.
+//! The disk byte for byte, as a sparse file. Machine images of Amazon EC2 are
+//! made of the same, of whole GiB as EBS volumes are.
 
 use super::{FormatWriter, Medium, Options, Output, Progress, Spec, parts::copy::copy};
-use crate::{Error, Result, sparse::Sparse};
+use crate::{Error, Result, sparse::Sparse, units::GIB};
 
-static SPEC: Spec = Spec {
+/// A raw disk.
+#[derive(Debug)]
+pub struct Raw {
+    spec: &'static Spec,
+}
+
+const SPEC: Spec = Spec {
     name: "raw",
     aliases: &[],
     path: "image/disk.raw",
@@ -12,13 +19,23 @@ static SPEC: Spec = Spec {
     about: "the disk byte for byte, as a sparse file",
 };
 
-/// A raw disk.
-#[derive(Debug)]
-pub struct Raw;
+/// A disk of any size.
+pub static RAW: Raw = Raw { spec: &SPEC };
+
+/// A disk for EC2.
+pub static AMI: Raw = Raw {
+    spec: &Spec {
+        name: "ami",
+        aliases: &["ec2"],
+        size_multiple: GIB,
+        about: "Amazon EC2: a raw disk of whole GiB",
+        ..SPEC
+    },
+};
 
 impl FormatWriter for Raw {
     fn spec(&self) -> &'static Spec {
-        &SPEC
+        self.spec
     }
 
     fn write(
@@ -28,7 +45,7 @@ impl FormatWriter for Raw {
         out: &dyn Output,
         progress: &dyn Progress,
     ) -> Result<()> {
-        SPEC.check(disk)?;
+        self.spec.check(disk)?;
         out.set_len(disk.len()).map_err(Error::io("setting the length of the raw disk"))?;
         copy(disk, out, progress)
     }

@@ -9,7 +9,7 @@
 //! Source: Vagrant, "Box File Format"; vagrant-libvirt, "Create Box".
 
 use super::{
-    FormatWriter, Medium, Options, Output, Progress, Spec,
+    FormatWriter, Medium, Options, Output, Progress, Spec, Uses,
     parts::{
         append::Append,
         gzip, qcow2,
@@ -35,6 +35,10 @@ pub struct Vagrant;
 impl FormatWriter for Vagrant {
     fn spec(&self) -> &'static Spec {
         &SPEC
+    }
+
+    fn uses(&self) -> Uses {
+        Uses::MACHINE_SIZE
     }
 
     fn write(

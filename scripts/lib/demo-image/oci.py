@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Packs the layer tars of DIR (argument 1) into an OCI image layout there, and removes them.
 
-Arguments 2 and 3: version and creation time (seconds). Layers: gzip, zstd and plain.
+Arguments 2 to 4: architecture, version and creation time (seconds). Layers: gzip, zstd and plain.
 """
 import datetime, hashlib, json, os, subprocess, sys
 
@@ -34,14 +34,14 @@ def layer(root, name, suffix, packer):
     return diff_id, blob(root, f"{root}/packed", "layer.v1.tar" + suffix)
 
 
-def main(root, version, epoch):
+def main(root, architecture, version, epoch):
     os.makedirs(root + "/blobs/sha256")
     tars = sorted(name for name in os.listdir(root) if name.endswith(".tar"))
     layers = [layer(root, name, *packer) for name, packer in zip(tars, PACKERS, strict=True)]
     created = datetime.datetime.fromtimestamp(int(epoch), datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     labels = {"containers.bootc": "1", "ostree.bootable": "1", "org.opencontainers.image.version": version}
     config = save(root + "/config", {
-        "architecture": "amd64", "os": "linux", "created": created, "config": {"Labels": labels, "Cmd": ["/sbin/init"]},
+        "architecture": architecture, "os": "linux", "created": created, "config": {"Labels": labels, "Cmd": ["/sbin/init"]},
         "rootfs": {"type": "layers", "diff_ids": [diff_id for diff_id, _ in layers]},
         "history": [{"created": created, "created_by": "scripts/demo-image " + name} for name in tars]})
     manifest = save(root + "/manifest", {
@@ -49,7 +49,7 @@ def main(root, version, epoch):
         "layers": [descriptor for _, descriptor in layers],
         "annotations": {"org.opencontainers.image.created": created, "org.opencontainers.image.version": version}})
     entry = blob(root, manifest, "manifest.v1+json") | {
-        "platform": {"architecture": "amd64", "os": "linux"}, "annotations": {"org.opencontainers.image.ref.name": "latest"}}
+        "platform": {"architecture": architecture, "os": "linux"}, "annotations": {"org.opencontainers.image.ref.name": "latest"}}
     save(root + "/index.json", {"schemaVersion": 2, "mediaType": OCI + "index.v1+json", "manifests": [entry]})
     save(root + "/oci-layout", {"imageLayoutVersion": "1.0.0"})
 

@@ -11,6 +11,9 @@ mod declared;
 mod disk;
 mod mountpoint;
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
 
 use super::size::Size;
@@ -18,7 +21,7 @@ pub(super) use check::check;
 pub use declared::{Declared, Mounts};
 
 /// A directory on a filesystem of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filesystem {
     /// Where it is mounted.
@@ -29,7 +32,7 @@ pub struct Filesystem {
 }
 
 /// A whole partition table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Disk {
     /// The kind of table: `gpt` or `dos`.
@@ -45,7 +48,7 @@ pub struct Disk {
 }
 
 /// A partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Partition {
     /// What it is: `plain`, `lvm`, `luks` or `btrfs`.
@@ -95,7 +98,7 @@ pub struct Mount {
 }
 
 /// A logical volume.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogicalVolume {
     /// Its name in the group.
@@ -111,7 +114,7 @@ pub struct LogicalVolume {
 }
 
 /// A subvolume of btrfs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Subvolume {
     /// Its name.
@@ -121,7 +124,7 @@ pub struct Subvolume {
 }
 
 /// Enrolment of a machine's TPM.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tpm2 {
     /// Registers whose values are bound to.
@@ -169,33 +172,49 @@ pub enum Format {
     Btrfs,
 }
 
-impl<'de> Deserialize<'de> for Table {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        named(source, &[("gpt", Self::Gpt), ("dos", Self::Dos), ("mbr", Self::Dos)])
-    }
+impl Table {
+    const NAMES: &[(&str, Self)] = &[("gpt", Self::Gpt), ("dos", Self::Dos), ("mbr", Self::Dos)];
 }
 
-impl<'de> Deserialize<'de> for Kind {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let names =
-            [("plain", Self::Plain), ("lvm", Self::Lvm), ("luks", Self::Luks), ("btrfs", Self::Btrfs)];
-        named(source, &names)
-    }
+impl Kind {
+    const NAMES: &[(&str, Self)] =
+        &[("plain", Self::Plain), ("lvm", Self::Lvm), ("luks", Self::Luks), ("btrfs", Self::Btrfs)];
 }
 
-impl<'de> Deserialize<'de> for Format {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let names = [
-            ("ext4", Self::Ext4),
-            ("vfat", Self::Vfat),
-            ("swap", Self::Swap),
-            ("none", Self::None),
-            ("xfs", Self::Xfs),
-            ("btrfs", Self::Btrfs),
-        ];
-        named(source, &names)
-    }
+impl Format {
+    const NAMES: &[(&str, Self)] = &[
+        ("ext4", Self::Ext4),
+        ("vfat", Self::Vfat),
+        ("swap", Self::Swap),
+        ("none", Self::None),
+        ("xfs", Self::Xfs),
+        ("btrfs", Self::Btrfs),
+    ];
 }
+
+/// Reading and schema of values that have names.
+macro_rules! by_name {
+    ($($kind:ident is $name:literal),*) => {$(
+        impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+                named(source, Self::NAMES)
+            }
+        }
+
+        impl JsonSchema for $kind {
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+                schemars::json_schema!({"enum": names})
+            }
+        }
+    )*};
+}
+
+by_name!(Table is "PartitionTable", Kind is "PartitionType", Format is "Format");
 
 /// The value of the name that is written.
 fn named<'de, D: Deserializer<'de>, T: Copy>(source: D, names: &[(&str, T)]) -> Result<T, D::Error> {

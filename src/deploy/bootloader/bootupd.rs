@@ -10,7 +10,8 @@
 //!
 //! Source: coreos/bootupd, `grubconfigs.rs`, `model.rs`, `filetree.rs`, `bios.rs`. A component
 //! is recorded only where the image describes it (`updates/NAME.json`) and it is on the disk.
-//! bootupd's own version is not to be known without running it; it is only shown.
+
+mod program;
 
 use anyhow::{Context, Result};
 use diskwright_formats::{
@@ -27,11 +28,11 @@ use crate::deploy::rootfs::Rootfs;
 /// Where images keep bootupd's GRUB configuration.
 const STATIC_CONFIGS: &str = "usr/lib/bootupd/grub2-static";
 /// Its beginning; with it goes the rest.
-pub(super) const STATIC_HEAD: &str = "usr/lib/bootupd/grub2-static/grub-static-pre.cfg";
+const STATIC_HEAD: &str = "usr/lib/bootupd/grub2-static/grub-static-pre.cfg";
+/// What leads there from the ESP.
+const STATIC_EFI: &str = "usr/lib/bootupd/grub2-static/grub-static-efi.cfg";
 /// What bootupd knows of each component of the image.
 const UPDATES: &str = "usr/lib/bootupd/updates";
-/// The program, for the time that it names as its configuration's.
-const PROGRAMS: [&str; 2] = ["usr/libexec/bootupd", "usr/bin/bootupctl"];
 /// Length of GRUB's environment block in bytes.
 const GRUBENV_LEN: usize = 1024;
 /// What `grub-editenv` writes before the filling.
@@ -46,17 +47,22 @@ pub(super) struct Installed<'a> {
     pub bios: bool,
 }
 
-/// Names and texts for the vendor's directory of the ESP.
-pub(super) fn esp_texts(rootfs: &Rootfs<'_>, facts: &Facts<'_>) -> Vec<(&'static str, String)> {
-    let config = rootfs.read_text(&format!("{STATIC_CONFIGS}/grub-static-efi.cfg"));
-    let mut texts = Vec::new();
-    if let Ok(Some(config)) = config {
-        texts.push(("grub.cfg", config));
+/// Whether the image brings a configuration that boots, by UEFI too if `efi`.
+pub(super) fn is_complete(rootfs: &Rootfs<'_>, efi: bool) -> bool {
+    rootfs.is_file(STATIC_HEAD) && (!efi || rootfs.is_file(STATIC_EFI))
+}
+
+/// Names and contents for the vendor's directory of the ESP.
+pub(super) fn esp_files(rootfs: &Rootfs<'_>, facts: &Facts<'_>) -> Vec<(&'static str, Sparse)> {
+    let config = rootfs.lookup(STATIC_EFI).map(|node| &rootfs.tree.node(node).kind);
+    let mut files = Vec::new();
+    if let Some(Kind::File(config)) = config {
+        files.push(("grub.cfg", config.clone()));
     }
     if !facts.skip_boot_uuid {
-        texts.push(("bootuuid.cfg", boot_uuid(facts)));
+        files.push(("bootuuid.cfg", Sparse::from_bytes(boot_uuid(facts).into_bytes())));
     }
-    texts
+    files
 }
 
 /// Puts `grub2` and `bootupd-state.json` into /boot.
@@ -81,6 +87,9 @@ pub(super) fn fill_boot(
     put(grub2, "grubenv", 0o600, environment());
     if !facts.skip_boot_uuid {
         put(grub2, "bootuuid.cfg", 0o600, boot_uuid(facts));
+    }
+    if let Some(console) = &facts.console {
+        put(grub2, "console.cfg", 0o600, console.text().to_owned());
     }
     put(boot, "bootupd-state.json", 0o644, state);
     Ok(())
@@ -164,11 +173,7 @@ fn state(rootfs: &Rootfs<'_>, on_disk: &Installed<'_>, time: Time) -> Result<Str
         let filetree = Some(file_tree(rootfs.tree, on_disk.files)?);
         installed.insert("EFI", Component { meta, filetree, adopted_from: None });
     }
-    let program = PROGRAMS.iter().find_map(|path| rootfs.lookup(path));
-    let time = program.map_or(time, |node| rootfs.tree.node(node).meta.mtime);
-    let static_configs =
-        Metadata { timestamp: timestamp(time), version: "unknown".to_owned(), versions: None };
-    let state = State { installed, pending: None, static_configs };
+    let state = State { installed, pending: None, static_configs: program::metadata(rootfs, time) };
     serde_json::to_string(&state).context("writing bootupd-state.json")
 }
 

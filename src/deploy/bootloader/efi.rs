@@ -167,7 +167,7 @@ pub(super) fn grub_binary(rootfs: &Rootfs<'_>, files: &[EspFile], arch: Arch) ->
 /// The directory below `EFI` that GRUB was built to read its configuration from.
 ///
 /// # Errors
-/// bootupd's files with shim in several directories: bootupd takes none of them then.
+/// bootupd's files with more than one shim: bootupd takes none of them then.
 pub(super) fn vendor(
     place: Place,
     files: &[EspFile],
@@ -176,20 +176,20 @@ pub(super) fn vendor(
     os: &OsRelease,
 ) -> Result<String> {
     let exact = format!("shim{}.efi", arch.efi());
+    let shims = files.iter().filter(|file| file.path.rsplit('/').next() == Some(&exact));
+    let shims: Vec<&str> = shims.filter_map(|file| file.source.as_deref()).collect();
+    ensure!(
+        shims.len() < 2 || place == Place::BootEfi,
+        "several {exact} at {}, of which bootupd takes none: {}",
+        place.path(),
+        shims.join(", ")
+    );
     let parts = files.iter().filter_map(|file| file.path.strip_prefix("EFI/")?.split_once('/'));
-    let mut beside_shim: Vec<&str> = parts
+    let mut beside_shim = parts
         .filter(|(directory, _)| !directory.eq_ignore_ascii_case("BOOT"))
         .filter(|(_, name)| *name == exact)
-        .map(|(directory, _)| directory)
-        .collect();
-    beside_shim.dedup();
-    ensure!(
-        beside_shim.len() < 2 || place == Place::BootEfi,
-        "several {exact} at {}: {}",
-        place.path(),
-        beside_shim.join(", ")
-    );
-    let found = beside_shim.first().map(|&directory| directory.to_owned());
+        .map(|(directory, _)| directory.to_owned());
+    let found = beside_shim.next();
     Ok(found.or_else(|| grub_prefix(grub)).unwrap_or_else(|| os.get("ID").unwrap_or("BOOT").to_owned()))
 }
 

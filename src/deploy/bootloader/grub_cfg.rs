@@ -11,10 +11,10 @@
 //!
 //! Left out on purpose: arguments with a `$` or a backslash, which GRUB would take for its own.
 
-use super::{Facts, Menu};
+use super::{Console, Facts, Menu};
 
 /// Both the screen and the first serial port, where there is one.
-const CONSOLE: &str = "\
+pub(in crate::deploy) const CONSOLE: &str = "\
 if serial --unit=0 --speed=115200; then
   terminal_input console serial
   terminal_output console serial
@@ -74,8 +74,9 @@ pub(super) fn text(menu: &Menu, facts: &Facts<'_>) -> String {
 
 fn head(facts: &Facts<'_>) -> String {
     let uuid = facts.boot_uuid;
+    let console = facts.console.as_ref().map_or(CONSOLE, Console::text);
     format!(
-        "# written by diskwright\n{CONSOLE}set timeout=1\nsearch --no-floppy --fs-uuid --set=root {uuid}\n"
+        "# written by diskwright\n{console}set timeout=1\nsearch --no-floppy --fs-uuid --set=root {uuid}\n"
     )
 }
 
@@ -142,6 +143,7 @@ mod tests {
             entry: &entry,
             time: Time::default(),
             skip_boot_uuid: false,
+            console: None,
         };
         [Menu::BuiltIn, Menu::Module("blsuki"), Menu::Scripted]
             .iter()

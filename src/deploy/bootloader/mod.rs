@@ -5,8 +5,10 @@
 
 pub mod bios;
 mod bootupd;
+mod console;
 mod efi;
 mod grub_cfg;
+pub mod medium;
 
 use anyhow::{Result, ensure};
 use diskwright_formats::{
@@ -18,8 +20,10 @@ use uuid::Uuid;
 
 use super::{arch::Arch, ostree::BootEntry, rootfs::Rootfs, system::OsRelease};
 use bios::{Bios, core_image::CoreImage};
+pub use console::Console;
 use efi::EspFile;
 pub use efi::{Place, places};
+pub(super) use grub_cfg::CONSOLE;
 
 /// Our configuration for GRUB on BIOS. Not `grub.cfg`: where that is, Debian's grub2-common.service
 /// writes into the same directory, and fails, because ostree's /boot is read-only.
@@ -75,13 +79,15 @@ pub struct Facts<'a> {
     pub time: Time,
     /// GRUB finds /boot by label.
     pub skip_boot_uuid: bool,
+    /// GRUB's console, where the user asks for one.
+    pub console: Option<Console>,
 }
 
 impl Bootloader {
     /// The best bootloader of the image.
     ///
     /// # Errors
-    /// None found; the text names every place looked at. bootupd's files without one vendor.
+    /// None found; the text names every place looked at. bootupd's files with more than one shim.
     pub fn find(rootfs: &Rootfs<'_>, arch: Arch, os: &OsRelease) -> Result<Self> {
         let place = places(rootfs, arch).first().copied();
         let bios = Bios::find(rootfs, arch);
@@ -90,7 +96,7 @@ impl Bootloader {
         let grub = efi::grub_binary(rootfs, &files, arch);
         let vendor = place.map(|place| efi::vendor(place, &files, &grub, arch, os)).transpose()?;
         let menu = match &bios {
-            Some(bios) if place.is_none() && !rootfs.is_file(bootupd::STATIC_HEAD) => bios_menu(bios, rootfs),
+            Some(bios) if place.is_none() && !bootupd::is_complete(rootfs, false) => bios_menu(bios, rootfs),
             _ => menu(rootfs, place, arch, &grub),
         };
         let directory = directory(rootfs, &menu, bios.as_ref());
@@ -141,16 +147,15 @@ impl Bootloader {
         for file in &self.files {
             put(tree, esp, &file.path, file.node, facts.time);
         }
-        let texts = match &self.menu {
-            Menu::Bootupd => bootupd::esp_texts(&Rootfs { tree, root: image_root }, facts),
-            menu => vec![("grub.cfg", grub_cfg::text(menu, facts))],
+        let own = match &self.menu {
+            Menu::Bootupd => bootupd::esp_files(&Rootfs { tree, root: image_root }, facts),
+            menu => vec![("grub.cfg", Sparse::from_bytes(grub_cfg::text(menu, facts).into_bytes()))],
         };
         if let Menu::Module(module) = &self.menu {
             self.put_module(tree, image_root, esp, module, facts);
         }
-        for (name, text) in texts {
-            let meta = Meta { mtime: facts.time, ..Meta::root(0o644) };
-            let file = tree.add_file(meta, Sparse::from_bytes(text.into_bytes()));
+        for (name, content) in own {
+            let file = tree.add_file(Meta { mtime: facts.time, ..Meta::root(0o644) }, content);
             put(tree, esp, &format!("EFI/{}/{name}", self.vendor), file, facts.time);
         }
         Some(esp)
@@ -202,7 +207,7 @@ impl Bootloader {
 }
 
 /// Gives `node` the name `path` below `root`, making directories.
-fn put(tree: &mut Tree, root: NodeId, path: &str, node: NodeId, time: Time) {
+pub(super) fn put(tree: &mut Tree, root: NodeId, path: &str, node: NodeId, time: Time) {
     let mut parts: Vec<&str> = path.split('/').collect();
     let name = parts.pop().unwrap_or_default();
     let mut at = root;
@@ -237,7 +242,7 @@ fn none(arch: Arch) -> String {
 /// `place` is where the one for UEFI is; BIOS alone has bootupd's configuration or none of these.
 fn menu(rootfs: &Rootfs<'_>, place: Option<Place>, arch: Arch, grub: &[u8]) -> Menu {
     let from_bootupd = matches!(place, None | Some(Place::Components | Place::Bootupd));
-    if from_bootupd && rootfs.is_file(bootupd::STATIC_HEAD) {
+    if from_bootupd && bootupd::is_complete(rootfs, place.is_some()) {
         return Menu::Bootupd;
     }
     if contains(grub, b"blscfg\0") {

@@ -22,6 +22,8 @@ const MEMBERS: usize = 3;
 pub(super) const PASSWORD: usize = 1;
 /// Column of the day of the last change in shadow.
 pub(super) const LAST_CHANGE: usize = 2;
+/// Column of the day of expiry in shadow.
+pub(super) const EXPIRE: usize = 7;
 /// Mark of passwd and group for "see the shadow file".
 const SHADOWED: &str = "x";
 
@@ -232,7 +234,7 @@ impl Accounts {
         let other = [("wheel", "sudo"), ("sudo", "wheel")].into_iter().find(|(name, _)| *name == group);
         match other.filter(|(_, other)| self.gid(other).is_some()) {
             Some((_, other)) => format!("its group for administrators is {other}"),
-            None => "create it in the Containerfile (groupadd)".to_owned(),
+            None => "customizations.group makes it".to_owned(),
         }
     }
 

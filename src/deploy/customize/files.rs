@@ -1,4 +1,4 @@
-//! Files and the host name of a blueprint.
+//! Files, directories and the host name of a blueprint.
 //!
 //! Missing parent directories are made (root, 0755), since nobody can make
 //! them later. The last name is not followed: a symbolic link there, such as
@@ -6,14 +6,14 @@
 //! file that exists keeps mode, owner and attributes unless the blueprint says
 //! otherwise.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use diskwright_formats::{
     sparse::Sparse,
     tree::{Kind, Meta, Node},
 };
 
 use super::{accounts::Accounts, place::Root};
-use crate::blueprint::{File, Owner, etc_fault};
+use crate::blueprint::{Directory, File, Mode, Owner, etc_fault};
 
 /// Mode of a new file.
 const MODE: u16 = 0o644;
@@ -37,18 +37,37 @@ pub(super) fn write(root: &mut Root<'_>, accounts: &Accounts, file: &File) -> Re
         _ => Meta::root(MODE),
     };
     meta.mtime = root.time();
-    if let Some(user) = &file.user {
-        meta.uid = id(user, |name| accounts.uid(name), "user")?;
-    }
-    if let Some(group) = &file.group {
-        meta.gid = id(group, |name| accounts.gid(name), "group")?;
-    }
-    if let Some(mode) = file.mode {
-        meta.mode = mode.0;
-    }
+    set_owner(&mut meta, accounts, (&file.user, &file.group, file.mode))?;
     let kind = Kind::File(Sparse::from_bytes(file.data.as_bytes()));
     root.put(&directory, name.as_bytes(), Node { meta, kind });
     Ok(())
+}
+
+type Owners<'a> = (&'a Option<Owner>, &'a Option<Owner>, Option<Mode>);
+
+fn set_owner(meta: &mut Meta, accounts: &Accounts, (user, group, mode): Owners<'_>) -> Result<()> {
+    if let Some(user) = user {
+        meta.uid = id(user, |name| accounts.uid(name), "user")?;
+    }
+    if let Some(group) = group {
+        meta.gid = id(group, |name| accounts.gid(name), "group")?;
+    }
+    if let Some(Mode(mode)) = mode {
+        meta.mode = mode;
+    }
+    Ok(())
+}
+
+/// Makes a directory; one that exists gets what the blueprint says and keeps what is in it.
+pub(super) fn directory(root: &mut Root<'_>, accounts: &Accounts, wanted: &Directory) -> Result<()> {
+    let (parent, _) = wanted.path.rsplit_once('/').context("not an absolute path")?;
+    if !wanted.ensure_parents {
+        let exists = parent.is_empty() || root.find(parent)?.is_some();
+        ensure!(exists, "{parent} does not exist; `ensure_parents: true` makes it");
+    }
+    let directory = root.directory(&wanted.path)?;
+    let meta = root.meta_mut(&directory);
+    set_owner(meta, accounts, (&wanted.user, &wanted.group, wanted.mode))
 }
 
 fn id(owner: &Owner, find: impl Fn(&str) -> Option<u32>, what: &str) -> Result<u32> {

@@ -11,23 +11,32 @@
 //! `place::Root` can link, and only below /etc and /var. Nothing of the
 //! image is executed: `users` does what shadow-utils would do.
 //!
-//! Left out on purpose: kernel arguments (the boot entry holds them), mail
+//! Left out on purpose: kernel arguments and what /boot holds (`deploy` asks for them), mail
 //! spools (made at the first delivery), backup files such as `passwd-`, and
 //! SELinux labels of new nodes (the labelling stage walks the finished tree).
 
 mod accounts;
 mod files;
+mod firewall;
+pub(in crate::deploy) mod first_boot;
+mod groups;
 mod home;
 mod password;
 mod place;
+mod region;
 mod root_ssh;
+mod services;
 mod settings;
+mod sshd;
+mod sudo;
+mod trust;
+mod units;
 mod users;
 
 use anyhow::{Context as _, Result};
 use diskwright_formats::tree::{Meta, NodeId, Time, Tree};
 
-use crate::blueprint::Blueprint;
+use crate::blueprint::{Blueprint, Customizations};
 use accounts::Accounts;
 use place::Root;
 pub use root_ssh::authorize_root;
@@ -64,7 +73,7 @@ pub fn mount_point(tree: &mut Tree, system: &System, path: &str, time: Time) -> 
     found.with_context(|| format!("customizations: the mount point {path}"))
 }
 
-/// Applies users, host name and files, in this order. `time` becomes the
+/// Applies accounts, host name, directories, files and settings, in this order. `time` becomes the
 /// modification time of what is new and the day of last change of passwords;
 /// `seed` makes the salts of passwords given in plain text.
 ///
@@ -81,20 +90,61 @@ pub fn apply(
     let wanted = &blueprint.customizations;
     let mut root = Root::new(tree, *system, time);
     let mut accounts = Accounts::read(&root)?;
-    if !wanted.user.is_empty() {
-        let settings = Settings::read(&root)?;
-        let mut users = users::Users { root: &mut root, accounts: &mut accounts, settings: &settings, seed };
-        for user in &wanted.user {
-            users.apply(user).with_context(|| format!("customizations.user: user {}", user.name))?;
-        }
-        accounts.write(&mut root)?;
-    }
+    people(&mut root, &mut accounts, wanted, seed)?;
     if let Some(hostname) = &wanted.hostname {
         files::hostname(&mut root, hostname).context("customizations.hostname")?;
+    }
+    for directory in &wanted.directories {
+        files::directory(&mut root, &accounts, directory)
+            .with_context(|| format!("customizations.directories: {}", directory.path))?;
     }
     for file in &wanted.files {
         files::write(&mut root, &accounts, file)
             .with_context(|| format!("customizations.files: {}", file.path))?;
     }
+    settings_of(&mut root, wanted, seed)?;
+    for who in &wanted.installer.sudo_nopasswd {
+        sudo::without_password(&mut root, &accounts, who)
+            .context("customizations.installer.sudo-nopasswd")?;
+    }
     Ok(())
+}
+
+/// Groups, users and keys, in this order.
+fn people(
+    root: &mut Root<'_>,
+    accounts: &mut Accounts,
+    wanted: &Customizations,
+    seed: &[u8; 32],
+) -> Result<()> {
+    if wanted.user.is_empty() && wanted.group.is_empty() && wanted.sshkey.is_empty() {
+        return Ok(());
+    }
+    let settings = Settings::read(root)?;
+    for group in &wanted.group {
+        let context = || format!("customizations.group: group {}", group.name);
+        groups::apply(accounts, &settings, group).with_context(context)?;
+    }
+    let mut users = users::Users { root, accounts, settings: &settings, seed };
+    for user in &wanted.user {
+        users.apply(user).with_context(|| format!("customizations.user: user {}", user.name))?;
+    }
+    for key in &wanted.sshkey {
+        users.authorize(key).with_context(|| format!("customizations.sshkey: user {}", key.user))?;
+    }
+    accounts.write(root)
+}
+
+/// Settings of programs; after the files, which may bring units to enable.
+fn settings_of(root: &mut Root<'_>, wanted: &Customizations, seed: &[u8; 32]) -> Result<()> {
+    region::timezone(root, &wanted.timezone).context("customizations.timezone")?;
+    region::locale(root, &wanted.locale).context("customizations.locale")?;
+    services::apply(root, &wanted.services).context("customizations.services")?;
+    firewall::apply(root, &wanted.firewall).context("customizations.firewall")?;
+    sshd::apply(root, &wanted.sshd).context("customizations.sshd")?;
+    trust::certificates(root, &wanted.cacerts.pem_certs).context("customizations.cacerts")?;
+    if wanted.fips == Some(true) {
+        trust::fips(root).context("customizations.fips")?;
+    }
+    first_boot::cloud_init(root, &wanted.cloud_init, seed).context("customizations.cloud_init")
 }

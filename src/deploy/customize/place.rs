@@ -136,6 +136,18 @@ impl<'a> Root<'a> {
         Ok(Some(walk.entered.last().map_or(self.system.deployment, |(_, node)| *node)))
     }
 
+    /// Where `path` is, links resolved as far as anything of it exists: "var/roothome".
+    pub(super) fn place(&self, path: &str) -> Result<String> {
+        let mut walk = Walk::to(path);
+        while let Some(name) = walk.left.pop() {
+            if !matches!(self.step(&mut walk, &name)?, Step::On) {
+                let rest: Vec<_> = walk.left.iter().rev().map(String::as_str).collect();
+                return Ok([&[walk.path().as_str(), &name], &rest[..]].concat().join("/"));
+            }
+        }
+        Ok(walk.path())
+    }
+
     /// The directory at `path`, made with its parents (root, 0755) if missing.
     pub(super) fn directory(&mut self, path: &str) -> Result<Directory> {
         let mut walk = Walk::to(path);
@@ -181,6 +193,11 @@ impl<'a> Root<'a> {
         self.tree.child(directory.node, name.as_bytes())
     }
 
+    /// Metadata of a directory of ours.
+    pub(super) fn meta_mut(&mut self, directory: &Directory) -> &mut Meta {
+        &mut self.tree.node_mut(directory.node).meta
+    }
+
     /// Gives a new node the name, which the old node loses.
     pub(super) fn put(&mut self, directory: &Directory, name: impl Into<Box<[u8]>>, node: Node) {
         let node = self.tree.add(node);
@@ -191,6 +208,80 @@ impl<'a> Root<'a> {
         let node = self.tree.add_directory(meta);
         self.tree.link(directory.node, name.as_bytes(), node);
         Directory { node, path: format!("{}/{name}", directory.path) }
+    }
+
+    /// Names in the directory at `path`, sorted; none if there is none.
+    pub(super) fn names(&self, path: &str) -> Result<Vec<String>> {
+        let Some(node) = self.find(path)? else { return Ok(Vec::new()) };
+        let children = self.tree.children(node).into_iter().flat_map(|children| children.keys());
+        Ok(children.filter_map(|name| String::from_utf8(name.to_vec()).ok()).collect())
+    }
+
+    /// What has the name in the directory at `path`; a link there is not followed.
+    pub(super) fn entry_at(&self, path: &str, name: &str) -> Result<Option<&Node>> {
+        let Some(directory) = self.find(path)? else { return Ok(None) };
+        Ok(self.tree.child(directory, name.as_bytes()).map(|node| self.node(node)))
+    }
+
+    /// Where a symbolic link in the directory at `path` leads; `None` for all else.
+    pub(super) fn link_at(&self, path: &str, name: &str) -> Result<Option<String>> {
+        Ok(match self.entry_at(path, name)? {
+            Some(Node { kind: Kind::Symlink(target), .. }) => {
+                Some(String::from_utf8_lossy(target).into_owned())
+            }
+            _ => None,
+        })
+    }
+
+    /// Makes a symbolic link, in place of another one.
+    pub(super) fn symlink(&mut self, path: &str, name: &str, target: &str) -> Result<()> {
+        let directory = self.directory(path)?;
+        if let Some(node) = self.entry(&directory, name) {
+            ensure!(
+                matches!(self.node(node).kind, Kind::Symlink(_)),
+                "{path}/{name} exists and is no symbolic link"
+            );
+        }
+        let meta = Meta { mtime: self.time, ..Meta::root(0o777) };
+        self.put(&directory, name.as_bytes(), Node { meta, kind: Kind::Symlink(target.as_bytes().into()) });
+        Ok(())
+    }
+
+    /// Makes a symbolic link in place of whatever file had the name.
+    pub(super) fn symlink_over(&mut self, path: &str, name: &str, target: &str) -> Result<()> {
+        if let Some(Kind::File(_)) = self.entry_at(path, name)?.map(|node| &node.kind) {
+            let directory = self.directory(path)?;
+            self.tree.unlink(directory.node, name.as_bytes());
+        }
+        self.symlink(path, name, target)
+    }
+
+    /// Takes a name away from a directory of ours, and a directory of links (`x.wants`) if nothing is left in it.
+    pub(super) fn remove(&mut self, path: &str, name: &str) -> Result<()> {
+        let directory = self.directory(path)?;
+        self.tree.unlink(directory.node, name.as_bytes());
+        let empty = self.tree.children(directory.node).is_none_or(std::collections::BTreeMap::is_empty);
+        match path.rsplit_once('/') {
+            Some((parent, own)) if empty && own.contains('.') => {
+                let parent = self.directory(parent)?;
+                self.tree.unlink(parent.node, own.as_bytes());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a text below /etc or /var by its path; missing parents are made.
+    pub(super) fn write_text(&mut self, path: &str, mode: u16, text: String) -> Result<()> {
+        let (parent, name) = path.rsplit_once('/').context("not an absolute path")?;
+        let directory = self.directory(parent)?;
+        self.write(&directory, name, &Meta::root(mode), text.into_bytes())
+    }
+
+    /// The text of a configuration file; `None` if there is none.
+    pub(super) fn config(&self, path: &str) -> Result<Option<String>> {
+        let text = self.text(path)?.map(String::from_utf8).transpose();
+        text.with_context(|| format!("{path} is not UTF-8"))
     }
 
     /// The content of the regular file at `path`; `None` if there is none.

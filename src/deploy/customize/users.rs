@@ -12,12 +12,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use diskwright_formats::tree::Kind;
 
 use super::{
-    accounts::{Accounts, LAST_CHANGE, PASSWORD, Table},
+    accounts::{Accounts, EXPIRE, LAST_CHANGE, PASSWORD, Table},
     home, password,
     place::Root,
     settings::{Settings, SubIds},
 };
-use crate::blueprint::User;
+use crate::blueprint::{Day, SshKey, User};
 
 /// Columns of passwd(5).
 const UID: usize = 2;
@@ -51,6 +51,12 @@ impl Users<'_, '_> {
         }
         if let Some(password) = &user.password {
             self.set_password(user, password)?;
+        }
+        if let Some(Day(day)) = user.expiredate {
+            self.set_shadow(&user.name, EXPIRE, &day.to_string());
+        }
+        if user.force_password_reset == Some(true) {
+            self.set_shadow(&user.name, LAST_CHANGE, "0");
         }
         if let Some(keys) = &user.key {
             self.add_keys(line, keys)?;
@@ -86,11 +92,17 @@ impl Users<'_, '_> {
     }
 
     fn change(&mut self, user: &User, line: usize) -> Result<usize> {
+        let found = self.accounts.passwd.field(line, HOME);
+        let home = match &user.home {
+            // the same directory by another way, such as /root and /var/roothome
+            Some(home) if self.root.place(home)? == self.root.place(found)? => None,
+            home => home.clone(),
+        };
         let passwd = &mut self.accounts.passwd;
         let fixed = [
             ("uid", UID, user.uid.map(|id| id.to_string())),
             ("gid", UID + 1, user.gid.map(|id| id.to_string())),
-            ("home", HOME, user.home.clone()),
+            ("home", HOME, home),
         ];
         for (key, column, wanted) in fixed {
             let found = passwd.field(line, column);
@@ -153,6 +165,18 @@ impl Users<'_, '_> {
         Ok(())
     }
 
+    /// Keys given beside the users.
+    pub(super) fn authorize(&mut self, key: &SshKey) -> Result<()> {
+        let line = self.accounts.user(&key.user);
+        let line = line.context("neither the image nor the blueprint has this user")?;
+        self.add_keys(line, &key.key)
+    }
+
+    fn set_shadow(&mut self, name: &str, column: usize, value: &str) {
+        let line = self.accounts.shadow_line(name, &self.day(), &self.settings.aging);
+        self.accounts.shadow.set(line, column, value);
+    }
+
     fn set_password(&mut self, user: &User, password: &str) -> Result<()> {
         let field = password::field(password, &user.name, self.seed)?;
         let day = self.day();
@@ -176,7 +200,7 @@ impl Users<'_, '_> {
 }
 
 /// The id after the highest in use within `range`, or the lowest free one.
-fn next_id(taken: &BTreeSet<u32>, range: &RangeInclusive<u32>) -> Option<u32> {
+pub(super) fn next_id(taken: &BTreeSet<u32>, range: &RangeInclusive<u32>) -> Option<u32> {
     let next = taken.range(range.clone()).next_back().map_or(*range.start(), |highest| highest + 1);
     if range.contains(&next) { Some(next) } else { range.clone().find(|id| !taken.contains(id)) }
 }

@@ -11,6 +11,7 @@
 //! manifest to its end before its length can be looked at.
 
 mod failure;
+mod push;
 
 use std::{fs::File, os::unix::fs::FileExt as _, sync::Arc, time::Duration};
 
@@ -25,6 +26,7 @@ use oci_client::{
 use tokio::runtime::{Builder, Runtime};
 
 use self::failure::{Failure, Place};
+pub use self::push::push;
 use super::{
     Options,
     auth::{self, Credentials},
@@ -71,6 +73,16 @@ impl Registry {
         spool: &Spool,
         progress: &dyn Progress,
     ) -> Result<Self> {
+        Self::open(name, options, spool, progress, RegistryOperation::Pull)
+    }
+
+    fn open(
+        name: &Name,
+        options: &Options,
+        spool: &Spool,
+        progress: &dyn Progress,
+        operation: RegistryOperation,
+    ) -> Result<Self> {
         // An error means that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let search = auth::find(name, options.auth_file.as_deref())?;
@@ -83,7 +95,8 @@ impl Registry {
         let cache = Cache::new(&options.cache, spool, progress)?;
         let place = Place::new(name, search);
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let client = login(&runtime, &image, &auth, &place, options.tls_verify, &certs)?;
+        let hello = Hello { image: &image, auth: &auth, place: &place, operation };
+        let client = hello.login(&runtime, options.tls_verify, &certs)?;
         Ok(Self { runtime, client, image, auth, place, digest: name.digest.clone(), cache })
     }
 
@@ -211,35 +224,40 @@ fn client(protocol: ClientProtocol, tls_verify: bool, certs: &[String]) -> Resul
         connect_timeout: Some(CONNECT_TIMEOUT),
         read_timeout: Some(READ_TIMEOUT),
         user_agent: USER_AGENT,
+        // One request a blob: every registry takes that, and it can be streamed.
+        use_monolithic_push: true,
         ..ClientConfig::default()
     };
     Client::try_from(config).map_err(anyhow::Error::from).context("setting up TLS")
 }
 
-/// The first request. Without TLS verification, plain HTTP is tried after HTTPS.
-fn login(
-    runtime: &Runtime,
-    image: &oci_client::Reference,
-    auth: &RegistryAuth,
-    place: &Place,
-    tls_verify: bool,
-    certs: &[String],
-) -> Result<Client> {
-    let https = client(ClientProtocol::Https, tls_verify, certs)?;
-    let hello = async |client: &Client| client.auth(image, auth, RegistryOperation::Pull).await;
-    if !tls_verify {
-        match runtime.block_on(hello(&https)) {
-            Err(OciDistributionError::RequestError(error)) if error.is_connect() => {
-                let http = client(ClientProtocol::Http, tls_verify, certs)?;
-                runtime.block_on(retry(place, FIRST_TRIES, async || hello(&http).await))?;
-                return Ok(http);
+/// The first request.
+struct Hello<'a> {
+    image: &'a oci_client::Reference,
+    auth: &'a RegistryAuth,
+    place: &'a Place,
+    operation: RegistryOperation,
+}
+
+impl Hello<'_> {
+    /// Without TLS verification, plain HTTP is tried after HTTPS.
+    fn login(&self, runtime: &Runtime, tls_verify: bool, certs: &[String]) -> Result<Client> {
+        let https = client(ClientProtocol::Https, tls_verify, certs)?;
+        let hello = async |client: &Client| client.auth(self.image, self.auth, self.operation).await;
+        if !tls_verify {
+            match runtime.block_on(hello(&https)) {
+                Err(OciDistributionError::RequestError(error)) if error.is_connect() => {
+                    let http = client(ClientProtocol::Http, tls_verify, certs)?;
+                    runtime.block_on(retry(self.place, FIRST_TRIES, async || hello(&http).await))?;
+                    return Ok(http);
+                }
+                Ok(_) => return Ok(https),
+                Err(_) => {}
             }
-            Ok(_) => return Ok(https),
-            Err(_) => {}
         }
+        runtime.block_on(retry(self.place, FIRST_TRIES, async || hello(&https).await))?;
+        Ok(https)
     }
-    runtime.block_on(retry(place, FIRST_TRIES, async || hello(&https).await))?;
-    Ok(https)
 }
 
 /// Repeats what may succeed later.

@@ -2,7 +2,6 @@
 //! they are read.
 
 use std::{
-    fs::File,
     io,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -38,7 +37,7 @@ impl Entry {
 
 /// A run of clusters; its bytes are those of the disk.
 pub(super) struct Compressed {
-    file: Arc<File>,
+    file: Arc<dyn ReadAt>,
     /// Length of the file.
     end: u64,
     cluster_bits: u32,
@@ -50,7 +49,7 @@ pub(super) struct Compressed {
 
 impl Compressed {
     pub(super) fn new(
-        file: Arc<File>,
+        file: Arc<dyn ReadAt>,
         end: u64,
         cluster_bits: u32,
         method: Method,

@@ -10,7 +10,6 @@
 //! reference counts, extensions of the header.
 
 mod compressed;
-mod ondisk;
 
 use std::{
     collections::HashSet,
@@ -21,20 +20,20 @@ use std::{
 
 use zerocopy::{FromBytes, FromZeros, IntoBytes, big_endian::U64};
 
-use self::{
-    compressed::{Compressed, Entry, Method},
-    ondisk::{Header, INCOMPAT_COMPRESSION, OFFSET_MASK, OFLAG_COMPRESSED, OFLAG_ZERO, REFUSED_FEATURES},
-};
+use self::compressed::{Compressed, Entry, Method};
 use super::damaged;
 use crate::{
     Error, Result,
     data::{Data, ReadAt},
+    qcow2::ondisk::{
+        Header, INCOMPAT_COMPRESSION, OFFSET_MASK, OFLAG_COMPRESSED, OFLAG_ZERO, REFUSED_FEATURES,
+    },
     sparse::Sparse,
     units::round_up,
 };
 
 /// First bytes of a QCOW2 file.
-pub(super) const MAGIC: [u8; 4] = *b"QFI\xfb";
+pub(super) const MAGIC: [u8; 4] = Header::MAGIC;
 /// As QEMU's.
 const CLUSTER_BITS: std::ops::RangeInclusive<u32> = 9..=21;
 /// As QEMU's: 32 MiB.
@@ -47,11 +46,18 @@ const SECTOR: u64 = 512;
 /// As [`super::open`].
 pub fn open(mut file: File) -> Result<Sparse> {
     let len = file.seek(SeekFrom::End(0)).map_err(Error::io("measuring the qcow2 file"))?;
-    let disk = Disk::read(&file, len)?;
-    let file = Arc::new(file);
+    read(&(Arc::new(file) as Arc<dyn ReadAt>), len)
+}
+
+/// The disk in a qcow2 file of `len` bytes, wherever they are.
+///
+/// # Errors
+/// As [`super::open`].
+pub fn read(file: &Arc<dyn ReadAt>, len: u64) -> Result<Sparse> {
+    let disk = Disk::read(&**file, len)?;
     let mut sparse = Sparse::new(round_up(disk.size, SECTOR));
-    let mut runs = Runs { disk: &disk, file: &file, sparse: &mut sparse, run: Run::None };
-    disk.each_cluster(&file, |cluster, entry| runs.add(cluster, entry))?;
+    let mut runs = Runs { disk: &disk, file, sparse: &mut sparse, run: Run::None };
+    disk.each_cluster(&**file, |cluster, entry| runs.add(cluster, entry))?;
     runs.flush()?;
     Ok(sparse)
 }
@@ -68,7 +74,7 @@ struct Disk {
 }
 
 impl Disk {
-    fn read(file: &File, len: u64) -> Result<Self> {
+    fn read(file: &dyn ReadAt, len: u64) -> Result<Self> {
         let header = read_header(file, len)?;
         refuse(&header)?;
         let cluster_bits = header.cluster_bits.get();
@@ -91,8 +97,7 @@ impl Disk {
         let mut l1 = vec![U64::ZERO; needed as usize];
         let offset = header.l1_table_offset.get();
         check_span("qcow2 L1 table", offset, needed * 8, len)?;
-        ReadAt::read_exact_at(file, l1.as_mut_bytes(), offset)
-            .map_err(Error::io("reading the qcow2 L1 table"))?;
+        file.read_exact_at(l1.as_mut_bytes(), offset).map_err(Error::io("reading the qcow2 L1 table"))?;
         let method = if header.compression_type == 1 { Method::Zstd } else { Method::Deflate };
         Ok(Self { len, version: header.version.get(), cluster_bits, size, l1, method })
     }
@@ -102,7 +107,7 @@ impl Disk {
     }
 
     /// Calls `found` with every cluster that has an entry, ascending.
-    fn each_cluster(&self, file: &File, mut found: impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
+    fn each_cluster(&self, file: &dyn ReadAt, mut found: impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
         let per_table = self.cluster() / 8;
         let cluster_count = self.size.div_ceil(self.cluster());
         let mut table = vec![U64::ZERO; per_table as usize];
@@ -118,7 +123,7 @@ impl Disk {
                 return Err(damaged("qcow2 L2 table", format!("two L1 entries refer to byte {offset}")));
             }
             check_span("qcow2 L2 table", offset, self.cluster(), self.len)?;
-            ReadAt::read_exact_at(file, table.as_mut_bytes(), offset)
+            file.read_exact_at(table.as_mut_bytes(), offset)
                 .map_err(Error::io("reading a qcow2 L2 table"))?;
             let first = index as u64 * per_table;
             for (cluster, entry) in (first..cluster_count).zip(&table) {
@@ -145,10 +150,10 @@ fn check_span(what: &str, offset: u64, len: u64, end: u64) -> Result<()> {
     Err(damaged(what, format!("{len} bytes at byte {offset}, past the end of the file ({end})")))
 }
 
-fn read_header(file: &File, len: u64) -> Result<Header> {
+fn read_header(file: &dyn ReadAt, len: u64) -> Result<Header> {
     let mut bytes = [0; size_of::<Header>()];
     let have = len.min(bytes.len() as u64) as usize;
-    ReadAt::read_exact_at(file, &mut bytes[..have], 0).map_err(Error::io("reading the qcow2 header"))?;
+    file.read_exact_at(&mut bytes[..have], 0).map_err(Error::io("reading the qcow2 header"))?;
     let mut header = Header::read_from_bytes(&bytes).unwrap_or_default();
     let length = match header.version.get() {
         2 => Header::LENGTH_2,
@@ -200,7 +205,7 @@ enum Run {
 
 struct Runs<'a> {
     disk: &'a Disk,
-    file: &'a Arc<File>,
+    file: &'a Arc<dyn ReadAt>,
     sparse: &'a mut Sparse,
     run: Run,
 }
@@ -262,7 +267,7 @@ impl Runs<'_> {
                 if stored + size <= len || stored == 0 {
                     check_span("qcow2 cluster", host, len, self.disk.len)?;
                 }
-                let source: Arc<dyn ReadAt> = Arc::clone(self.file) as _;
+                let source = Arc::clone(self.file);
                 self.sparse.insert(offset, Data::from_source(source, host, stored))
             }
             Run::Compressed { start, entries } => {

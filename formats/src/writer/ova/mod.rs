@@ -17,7 +17,7 @@ mod ovf;
 use sha2::{Digest, Sha256};
 
 use super::{
-    FormatWriter, Medium, Options, Output, Progress, Spec,
+    FormatWriter, Medium, Options, Output, Progress, Spec, Uses,
     parts::{
         append::Append,
         tar::{self, BLOCK, Member},
@@ -46,6 +46,10 @@ pub struct Ova;
 impl FormatWriter for Ova {
     fn spec(&self) -> &'static Spec {
         &SPEC
+    }
+
+    fn uses(&self) -> Uses {
+        Uses::MACHINE_SIZE | Uses::MACHINE
     }
 
     fn write(

@@ -12,13 +12,7 @@ mod ondisk;
 use zerocopy::{IntoBytes, little_endian::U32};
 
 use self::ondisk::{FREE, Header};
-use super::{
-    FormatWriter, Medium, Options, Output, Progress, Spec,
-    parts::{
-        blocks::{self, Block, Body, Method},
-        copy::write_nonzero,
-    },
-};
+use super::{FormatWriter, Medium, Options, Output, Progress, Spec, parts::plain};
 use crate::{
     Error, Result,
     sparse::Sparse,
@@ -61,14 +55,9 @@ impl FormatWriter for Vdi {
         let block_count = disk.len().div_ceil(MIB);
         let data_start = round_up(MAP_OFFSET + block_count * 4, MIB);
         let mut allocated = Vec::new();
-        blocks::each_batch(disk, BLOCK_BYTES, Method::Plain, progress, |batch| {
-            for Block { index, body, .. } in batch {
-                if let Body::Plain(bytes) = body {
-                    write_nonzero(bytes, data_start + allocated.len() as u64 * MIB, out)?;
-                    allocated.push(*index);
-                }
-            }
-            Ok(())
+        plain::store(disk, BLOCK_BYTES, out, progress, |index| {
+            allocated.push(index);
+            Ok(data_start + (allocated.len() as u64 - 1) * MIB)
         })?;
         let end = data_start + allocated.len() as u64 * MIB;
         out.set_len(end).map_err(Error::io("setting the length of the vdi disk"))?;

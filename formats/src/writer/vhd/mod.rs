@@ -19,10 +19,7 @@ use zerocopy::{IntoBytes, big_endian::U32};
 use self::ondisk::{DynamicHeader, Footer, UNUSED, checksum};
 use super::{
     FormatWriter, Medium, Options, Output, Progress, Spec,
-    parts::{
-        blocks::{self, Block, Body, Method},
-        copy::{copy, write_nonzero},
-    },
+    parts::{copy::copy, plain},
 };
 use crate::{
     Error, Result,
@@ -130,16 +127,12 @@ fn write_dynamic(disk: &Sparse, options: &Options, out: &dyn Output, progress: &
     let block_count = disk.len().div_ceil(BLOCK_BYTES as u64);
     let mut table = vec![U32::new(UNUSED); round_up(block_count, SECTOR / 4) as usize];
     let mut next = TABLE_OFFSET + table.as_bytes().len() as u64;
-    blocks::each_batch(disk, BLOCK_BYTES, Method::Plain, progress, |batch| {
-        for Block { index, body, .. } in batch {
-            if let Body::Plain(bytes) = body {
-                table[*index as usize] = U32::new((next / SECTOR) as u32);
-                put(out, &[0xff; BITMAP_BYTES as usize], next)?;
-                write_nonzero(bytes, next + BITMAP_BYTES, out)?;
-                next += BITMAP_BYTES + BLOCK_BYTES as u64;
-            }
-        }
-        Ok(())
+    plain::store(disk, BLOCK_BYTES, out, progress, |index| {
+        table[index as usize] = U32::new((next / SECTOR) as u32);
+        put(out, &[0xff; BITMAP_BYTES as usize], next)?;
+        let data = next + BITMAP_BYTES;
+        next = data + BLOCK_BYTES as u64;
+        Ok(data)
     })?;
     let footer = footer(disk.len(), Footer::TYPE_DYNAMIC, options);
     put(out, table.as_bytes(), TABLE_OFFSET)?;

@@ -23,13 +23,7 @@ use self::ondisk::{
     MetadataTableEntry, MetadataTableHeader, PAYLOAD_BLOCK_FULLY_PRESENT, PHYSICAL_SECTOR_SIZE,
     RegionTableEntry, RegionTableHeader, VIRTUAL_DISK_ID, VIRTUAL_DISK_SIZE,
 };
-use super::{
-    FormatWriter, Medium, Options, Output, Progress, Spec,
-    parts::{
-        blocks::{self, Block, Body, Method},
-        copy::write_nonzero,
-    },
-};
+use super::{FormatWriter, Medium, Options, Output, Progress, Spec, parts::plain};
 use crate::{
     Error, Result,
     sparse::Sparse,
@@ -84,15 +78,10 @@ impl FormatWriter for Vhdx {
         let layout = Layout::new(disk.len(), options.sector_size)?;
         let mut next = BAT_OFFSET + layout.bat_bytes;
         let mut bat = Vec::new();
-        blocks::each_batch(disk, BLOCK_BYTES, Method::Plain, progress, |batch| {
-            for Block { index, body, .. } in batch {
-                if let Body::Plain(bytes) = body {
-                    bat.push((layout.bat_index(*index), next | PAYLOAD_BLOCK_FULLY_PRESENT));
-                    write_nonzero(bytes, next, out)?;
-                    next += BLOCK;
-                }
-            }
-            Ok(())
+        plain::store(disk, BLOCK_BYTES, out, progress, |index| {
+            bat.push((layout.bat_index(index), next | PAYLOAD_BLOCK_FULLY_PRESENT));
+            next += BLOCK;
+            Ok(next - BLOCK)
         })?;
         out.set_len(next).map_err(Error::io("setting the length of the vhdx disk"))?;
         write_bat(&bat, out)?;

@@ -1,9 +1,10 @@
 //! GRUB for BIOS out of the image's own `i386-pc` files: a core image that
 //! needs nothing but its configuration, put together here because nothing of
 //! the image is run, and the modules beside the configuration for whatever
-//! the machine's owner adds to it later.
+//! the machine's owner adds to it later; and the same for a disc.
 
 pub mod core_image;
+pub mod el_torito;
 pub mod modules;
 mod ondisk;
 
@@ -28,7 +29,7 @@ const NEEDED: [&str; 5] = ["boot.img", "diskboot.img", "kernel.img", "lzma_decom
 const GRUB_CONFIG: &str = "grub.cfg";
 /// Where fonts are; GRUB's installer copies one.
 const FONTS: [&str; 2] = ["usr/share/grub/unicode.pf2", "usr/share/grub2/unicode.pf2"];
-/// Without these nothing boots; the filesystem of /boot comes to them.
+/// Without these nothing boots; the partition table and the filesystem come to them.
 const BASE: [&str; 5] = ["biosdisk", "search_fs_uuid", "normal", "linux", "configfile"];
 /// What configurations use, where this GRUB has it.
 const USEFUL: [&str; 22] = [
@@ -83,34 +84,38 @@ impl Bios {
     /// # Errors
     /// Files of the image that are damaged or lack something.
     pub fn core_image(&self, rootfs: &Rootfs<'_>, config: &str, facts: &Facts<'_>) -> Result<CoreImage> {
+        let needed = [table_module(facts.table), filesystem_module(facts.boot_filesystem)];
+        self.assemble(rootfs, needed, early(config, facts))
+    }
+
+    /// A core image with the modules of a partition table and a filesystem, that begins with `config` and has its `prefix`.
+    fn assemble(
+        &self,
+        rootfs: &Rootfs<'_>,
+        needed: [&str; 2],
+        (config, prefix): (String, String),
+    ) -> Result<CoreImage> {
         let list = rootfs.read_text(&format!("{}/moddep.lst", self.place))?.unwrap_or_default();
         let modules = Dependencies::parse(&list);
-        let filesystem = filesystem_module(facts.boot_filesystem);
         let useful = USEFUL.into_iter().filter(|name| modules.has(name) && self.has_module(rootfs, name));
-        let table = table_module(facts.table);
-        let wanted: Vec<&str> = BASE.into_iter().chain([table, filesystem]).chain(useful).collect();
-        let parts = self.parts(rootfs, &modules.closure(&wanted)?, config, facts);
+        let wanted: Vec<&str> = BASE.into_iter().chain(needed).chain(useful).collect();
+        let parts = self.parts(rootfs, &modules.closure(&wanted)?, config, prefix);
         parts.and_then(|parts| parts.assemble()).with_context(|| format!("GRUB for BIOS in /{}", self.place))
     }
 
-    fn parts(&self, rootfs: &Rootfs<'_>, modules: &[&str], config: &str, facts: &Facts<'_>) -> Result<Parts> {
-        let read = |name: &str| {
-            rootfs.read(&format!("{}/{name}", self.place))?.with_context(|| format!("no {name}"))
-        };
-        let boot = if facts.separate_boot { "" } else { "/boot" };
-        let (directory, name) = config.rsplit_once('/').unwrap_or_default();
-        let (prefix, uuid) = (format!("{boot}/{directory}"), facts.boot_uuid);
-        let mut early = format!("search.fs_uuid {uuid} root\nset prefix=($root)'{prefix}'\n");
-        if name != GRUB_CONFIG {
-            early += &format!("normal ($root)'{boot}/{config}'\n");
-        }
+    fn read(&self, rootfs: &Rootfs<'_>, name: &str) -> Result<Vec<u8>> {
+        rootfs.read(&format!("{}/{name}", self.place))?.with_context(|| format!("no {name}"))
+    }
+
+    fn parts(&self, rootfs: &Rootfs<'_>, modules: &[&str], config: String, prefix: String) -> Result<Parts> {
+        let read = |name: &str| self.read(rootfs, name);
         Ok(Parts {
             boot: read("boot.img")?,
             diskboot: read("diskboot.img")?,
             decompressor: read("lzma_decompress.img")?,
             kernel: read("kernel.img")?,
             modules: modules.iter().map(|name| read(&format!("{name}.mod"))).collect::<Result<_>>()?,
-            config: early,
+            config,
             prefix,
         })
     }
@@ -125,11 +130,10 @@ impl Bios {
         facts: &Facts<'_>,
     ) {
         let rootfs = Rootfs { tree, root: image_root };
-        let kept = |name: &str| name.ends_with(".mod") || name.ends_with(".lst") || name == "boot.img";
         let mut files = Vec::new();
         for (name, node) in rootfs.list(self.place) {
             let name = String::from_utf8_lossy(name);
-            if kept(&name) {
+            if is_copied(&name) {
                 files.push((format!("i386-pc/{name}"), node));
             }
         }
@@ -147,6 +151,23 @@ impl Bios {
         }
         put_file(tree, directory, "i386-pc/core.img", Sparse::from_bytes(core.unplaced()), facts);
     }
+}
+
+/// Whether GRUB's installer copies the file: modules, their lists, and what emulates EFI on a BIOS.
+fn is_copied(name: &str) -> bool {
+    [".mod", ".lst", ".o"].iter().any(|end| name.ends_with(end)) || ["boot.img", "modinfo.sh"].contains(&name)
+}
+
+/// What a core image begins with, and its prefix: /boot is found by its filesystem's UUID.
+fn early(config: &str, facts: &Facts<'_>) -> (String, String) {
+    let boot = if facts.separate_boot { "" } else { "/boot" };
+    let (directory, name) = config.rsplit_once('/').unwrap_or_default();
+    let (prefix, uuid) = (format!("{boot}/{directory}"), facts.boot_uuid);
+    let mut early = format!("search.fs_uuid {uuid} root\nset prefix=($root)'{prefix}'\n");
+    if name != GRUB_CONFIG {
+        early += &format!("normal ($root)'{boot}/{config}'\n");
+    }
+    (early, prefix)
 }
 
 /// A file of its own: what the deployment shares must not be written to.
@@ -190,7 +211,7 @@ mod tests {
         tree
     }
 
-    fn early(config: &str, separate_boot: bool) -> [String; 2] {
+    fn early_of(config: &str, separate_boot: bool) -> [String; 2] {
         let entry = BootEntry { title: "t".into(), options: "o".into(), linux: "/l".into(), initrd: None };
         let facts = Facts {
             boot_uuid: uuid!("01234567-89ab-cdef-0123-456789abcdef"),
@@ -200,11 +221,9 @@ mod tests {
             entry: &entry,
             time: Time::default(),
             skip_boot_uuid: false,
+            console: None,
         };
-        let tree = image(PLACES[0], &NEEDED);
-        let rootfs = Rootfs { tree: &tree, root: tree.root() };
-        let parts = Bios { place: PLACES[0] }.parts(&rootfs, &[], config, &facts).unwrap();
-        [parts.config, parts.prefix]
+        early(config, &facts).into()
     }
 
     #[test]
@@ -223,12 +242,20 @@ mod tests {
     }
 
     #[test]
+    fn what_grubs_installer_copies() {
+        let names = ["boot.img", "efiemu32.o", "ext2.mod", "fs.lst", "modinfo.sh"];
+        assert!(names.into_iter().all(is_copied));
+        let names = ["config.h", "diskboot.img", "kernel.img", "kernel.exec", "gmodule.pl"];
+        assert!(!names.into_iter().any(is_copied));
+    }
+
+    #[test]
     fn the_early_configuration_finds_boot_by_uuid() {
         const SEARCH: &str = "search.fs_uuid 01234567-89ab-cdef-0123-456789abcdef root\n";
         let config = format!("{SEARCH}set prefix=($root)'/grub2'\n");
-        assert_eq!(early("grub2/grub.cfg", true), [config, "/grub2".to_owned()]);
+        assert_eq!(early_of("grub2/grub.cfg", true), [config, "/grub2".to_owned()]);
         let config =
             format!("{SEARCH}set prefix=($root)'/boot/grub'\nnormal ($root)'/boot/grub/entries.cfg'\n");
-        assert_eq!(early("grub/entries.cfg", false), [config, "/boot/grub".to_owned()]);
+        assert_eq!(early_of("grub/entries.cfg", false), [config, "/boot/grub".to_owned()]);
     }
 }

@@ -80,6 +80,45 @@ pub(super) struct DiskBoot {
     pub rest: BlockList,
 }
 
+/// `cdboot.img`: what a BIOS loads of a disc; a boot information table is part of it.
+#[derive(Clone, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct CdBoot {
+    /// A jump over the table.
+    pub jump: [u8; 8],
+    /// Sector of the primary volume descriptor.
+    pub descriptor: U32,
+    /// Sector of the file that this is the start of.
+    pub file: U32,
+    /// Bytes of the file.
+    pub length: U32,
+    /// Sum of the file's words from byte 64 on.
+    pub checksum: U32,
+    /// Zero.
+    pub reserved: [u8; 40],
+    /// Code.
+    pub code: [u8; 2048 - 64],
+}
+
+impl CdBoot {
+    /// Where the sum begins.
+    pub(super) const SUMMED: usize = 64;
+}
+
+/// `boot_hybrid.img`: the master boot record of a disc's copy on a stick.
+#[derive(Clone, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct HybridBoot {
+    /// Code.
+    pub code: [u8; 0x1b0],
+    /// LBA of the core image.
+    pub kernel_sector: U64,
+    /// Disk signature and partition entries.
+    pub disk: [u8; 0x46],
+    /// 55 aa.
+    pub signature: [u8; 2],
+}
+
 /// The head of `lzma_decompress.img`.
 #[derive(Clone, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

@@ -79,6 +79,7 @@ fn lay(files: &[&[(&str, &str)]], arch: Arch, skip_boot_uuid: bool) -> Result<La
         entry: &entry,
         time: Time::default(),
         skip_boot_uuid,
+        console: None,
     };
     let boot = tree.add_directory(Meta::root(0o755));
     bootloader.fill_boot(&mut tree, root, boot, &facts)?;
@@ -190,10 +191,35 @@ fn other_machines_have_other_names() {
 }
 
 #[test]
-fn two_vendors_are_refused() {
-    let second = [("usr/lib/bootupd/updates/EFI/centos/shimx64.efi", "shim")];
-    let error = lay(&[&CONFIG, &UPDATES_TREE, &second], Arch::X86_64, false).err().unwrap();
-    assert!(error.to_string().contains("centos, fedora"), "{error}");
+fn two_shims_are_refused() {
+    let refused = |tree: &[(&str, &str)], second: &str, both: &str| {
+        let error = lay(&[&CONFIG, tree, &[(second, "shim")]], Arch::X86_64, false).err().unwrap();
+        assert!(error.to_string().ends_with(both), "{error}");
+    };
+    let second = "usr/lib/bootupd/updates/EFI/centos/shimx64.efi";
+    refused(&UPDATES_TREE, second, "bootupd takes none: centos/shimx64.efi, fedora/shimx64.efi");
+    let second = "usr/lib/efi/shim/15.8-5/EFI/fedora/shimx64.efi";
+    let both = "shim/15.8-4/EFI/fedora/shimx64.efi, shim/15.8-5/EFI/fedora/shimx64.efi";
+    refused(&COMPONENTS_TREE, second, both);
+}
+
+#[test]
+fn half_a_configuration_is_none() {
+    for missing in ["pre", "efi"] {
+        let rest: Vec<_> = CONFIG.into_iter().filter(|(path, _)| !path.contains(missing)).collect();
+        let laid = lay(&[&rest, &UPDATES_TREE], Arch::X86_64, false).unwrap();
+        let config = laid.text(laid.esp, "EFI/fedora/grub.cfg").unwrap();
+        assert!(config.starts_with("# written by diskwright"), "{config}");
+        assert_eq!(laid.text(laid.boot, "grub2/grub.cfg"), None);
+    }
+}
+
+#[test]
+fn newer_trees_win_over_older_ones() {
+    let laid = lay(&[&CONFIG, &UPDATES_TREE, &COMPONENTS_TREE], Arch::X86_64, false).unwrap();
+    let state: Value = serde_json::from_str(&laid.state()).unwrap();
+    let children = &state["installed"]["EFI"]["filetree"]["children"];
+    assert_eq!(children["fedora/shimx64.efi"]["source"], "shim/15.8-4/EFI/fedora/shimx64.efi");
 }
 
 #[test]

@@ -7,10 +7,11 @@ use zerocopy::{
     big_endian::{U16, U64},
 };
 
-use super::{Geometry, header, ondisk::OFLAG_COPIED, refcount_clusters};
+use super::{Geometry, header, refcount_clusters};
 use crate::{
     Result,
     data::Data,
+    qcow2::ondisk::OFLAG_COPIED,
     sparse::{Piece, Sparse},
 };
 

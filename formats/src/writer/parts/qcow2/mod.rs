@@ -18,7 +18,6 @@
 //! snapshots, encryption, extended L2 entries.
 
 mod ahead;
-mod ondisk;
 
 use zerocopy::{
     IntoBytes,
@@ -26,10 +25,10 @@ use zerocopy::{
 };
 
 pub(crate) use self::ahead::lay_out;
-use self::ondisk::{Header, OFLAG_COPIED, compressed_entry};
 use super::blocks::{self, Block, Body, Method};
 use crate::{
     Error, Result,
+    qcow2::ondisk::{Header, INCOMPAT_COMPRESSION, OFLAG_COPIED, compressed_entry},
     sparse::Sparse,
     units::round_up,
     writer::{Compression, Options, Output, Progress, Qcow2Version},
@@ -205,7 +204,7 @@ impl<'a> File<'a> {
             refcount_table_clusters: (refcount_table_clusters as u32).into(),
             ..header(self.size, self.geometry, self.l1.len())
         };
-        self.write(header.versioned(options).as_bytes(), 0)
+        self.write(versioned(header, options).as_bytes(), 0)
     }
 
     /// One table for each stretch of the disk that has a cluster; of each only the used part is written.
@@ -252,7 +251,7 @@ fn refcount_clusters(used: u64, geometry: Geometry) -> (u64, u64) {
 /// A header, of version 3 and without the refcount table.
 fn header(size: u64, geometry: Geometry, l1_entries: usize) -> Header {
     Header {
-        magic: Header::MAGIC.into(),
+        magic: Header::MAGIC,
         version: Header::VERSION_3.into(),
         cluster_bits: geometry.cluster_bits.into(),
         size: size.into(),
@@ -264,17 +263,15 @@ fn header(size: u64, geometry: Geometry, l1_entries: usize) -> Header {
     }
 }
 
-impl Header {
-    /// As the options say. Version 2 ends before the fields that are zeroed for it.
-    fn versioned(mut self, options: &Options) -> Self {
-        if options.qcow2_version == Qcow2Version::V2 {
-            self.version = Self::VERSION_2.into();
-            self.refcount_order = 0.into();
-            self.header_length = 0.into();
-        } else if options.compression == Compression::Zstd {
-            self.incompatible_features = Self::INCOMPAT_COMPRESSION.into();
-            self.compression_type = Self::COMPRESSION_ZSTD;
-        }
-        self
+/// As the options say. Version 2 ends before the fields that are zeroed for it.
+fn versioned(mut header: Header, options: &Options) -> Header {
+    if options.qcow2_version == Qcow2Version::V2 {
+        header.version = Header::VERSION_2.into();
+        header.refcount_order = 0.into();
+        header.header_length = 0.into();
+    } else if options.compression == Compression::Zstd {
+        header.incompatible_features = INCOMPAT_COMPRESSION.into();
+        header.compression_type = Header::COMPRESSION_ZSTD;
     }
+    header
 }

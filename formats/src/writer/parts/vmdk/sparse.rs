@@ -17,13 +17,7 @@ use super::{
 use crate::{
     Error, Result,
     sparse::Sparse,
-    writer::{
-        Options, Output, Progress,
-        parts::{
-            blocks::{self, Block, Body, Method},
-            copy::write_nonzero,
-        },
-    },
+    writer::{Options, Output, Progress, parts::plain},
 };
 
 /// Writes `disk` as a monolithicSparse VMDK.
@@ -40,15 +34,10 @@ pub(crate) fn write(
     };
     let mut next = layout.grains * SECTOR;
     let mut grains = Vec::new();
-    blocks::each_batch(disk, GRAIN_BYTES, Method::Plain, progress, |batch| {
-        for Block { index, body, .. } in batch {
-            if let Body::Plain(bytes) = body {
-                grains.push((*index, sector(next)?));
-                write_nonzero(bytes, next, out)?;
-                next += GRAIN;
-            }
-        }
-        Ok(())
+    plain::store(disk, GRAIN_BYTES, out, progress, |index| {
+        grains.push((index, sector(next)?));
+        next += GRAIN;
+        Ok(next - GRAIN)
     })?;
     out.set_len(next).map_err(Error::io("setting the length of the vmdk disk"))?;
     for directory in [layout.first, layout.second] {

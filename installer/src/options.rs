@@ -1,0 +1,232 @@
+//! What the installer is to do: `diskwright.yaml` of the medium, and above it
+//! the kernel's command line (`docs/installer-medium.md`).
+
+use std::str::FromStr;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
+
+use crate::{choose::Rule, file::File};
+
+/// Beginning of the arguments that are ours.
+const PREFIX: &str = "inst.diskwright.";
+
+/// What to do when the disk is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum After {
+    /// Start the machine anew.
+    #[default]
+    Reboot,
+    /// Switch it off.
+    Poweroff,
+    /// Stay, with a shell.
+    Shell,
+}
+
+impl After {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reboot => "reboot",
+            Self::Poweroff => "poweroff",
+            Self::Shell => "shell",
+        }
+    }
+}
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Log {
+    /// What a person wants to know.
+    #[default]
+    Normal,
+    /// Every step.
+    Verbose,
+}
+
+impl Log {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Verbose => "verbose",
+        }
+    }
+}
+
+/// The options, from wherever they came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Volume id of the medium.
+    pub medium: Option<String>,
+    /// Which disk; none: ask.
+    pub disk: Option<Rule>,
+    /// Whether nothing is asked.
+    pub unattended: bool,
+    /// Whether a disk with data may be overwritten without a question.
+    pub wipe: bool,
+    /// Whether the last partition takes all the disk.
+    pub grow: bool,
+    /// Whether disk and partitions get new UUIDs.
+    pub fresh_ids: bool,
+    /// What follows.
+    pub after: After,
+    /// How much is told.
+    pub log: Log,
+    /// Kernel arguments to append on the installed system.
+    pub kargs: Vec<String>,
+    /// Keys for root on the installed system.
+    pub ssh_keys: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            medium: None,
+            disk: None,
+            unattended: false,
+            wipe: false,
+            grow: true,
+            fresh_ids: false,
+            after: After::default(),
+            log: Log::default(),
+            kargs: Vec::new(),
+            ssh_keys: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// The options of the medium's `file` with those of the `command_line` over them.
+    ///
+    /// # Errors
+    /// A key or argument that is unknown or has a bad value, by name.
+    pub fn new(file: &str, command_line: &str) -> Result<Self> {
+        let mut options = Self::default();
+        options.read(file).context("diskwright.yaml on the medium")?;
+        options.apply(command_line).context("kernel command line")?;
+        Ok(options)
+    }
+
+    /// The volume id that the `command_line` names, which is needed before the medium is there.
+    pub(crate) fn medium(command_line: &str) -> Option<&str> {
+        let is_ours = |argument: &&str| argument.starts_with("inst.diskwright.medium=");
+        command_line.split_whitespace().rfind(is_ours)?.split_once('=').map(|(_, id)| id)
+    }
+
+    fn read(&mut self, text: &str) -> Result<()> {
+        let file = File::parse(text)?;
+        self.disk = file.disk.as_deref().map(rule).transpose()?;
+        (self.unattended, self.wipe) = (file.unattended, file.wipe);
+        (self.grow, self.fresh_ids) = (file.grow, file.fresh_ids);
+        (self.after, self.log) = (file.after, file.log);
+        (self.kargs, self.ssh_keys) = (file.kargs, file.ssh_keys);
+        Ok(())
+    }
+
+    fn apply(&mut self, command_line: &str) -> Result<()> {
+        for argument in command_line.split_whitespace() {
+            let Some(argument) = argument.strip_prefix(PREFIX) else { continue };
+            let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
+            self.set(key, value.trim_matches('"')).with_context(|| format!("{PREFIX}{argument}"))?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        match key {
+            "medium" => self.medium = Some(value.into()),
+            "disk" => self.disk = if value == "ask" { None } else { Some(rule(value)?) },
+            "unattended" => self.unattended = switch(value)?,
+            "wipe" => self.wipe = switch(value)?,
+            "grow" => self.grow = switch(value)?,
+            "fresh-ids" => self.fresh_ids = switch(value)?,
+            "after" => {
+                self.after = word(
+                    value,
+                    &[("reboot", After::Reboot), ("poweroff", After::Poweroff), ("shell", After::Shell)],
+                )?;
+            }
+            "log" => self.log = word(value, &[("normal", Log::Normal), ("verbose", Log::Verbose)])?,
+            _ => bail!("unknown argument"),
+        }
+        Ok(())
+    }
+}
+
+/// The rule that `text` is.
+///
+/// # Errors
+/// It is none; the text says which forms there are.
+pub fn rule(text: &str) -> Result<Rule> {
+    Rule::from_str(text).map_err(|why| anyhow!("disk: {why}"))
+}
+
+fn switch(value: &str) -> Result<bool> {
+    word(
+        value,
+        &[
+            ("yes", true),
+            ("", true),
+            ("true", true),
+            ("1", true),
+            ("no", false),
+            ("false", false),
+            ("0", false),
+        ],
+    )
+}
+
+fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Result<T> {
+    if let Some((_, meant)) = words.iter().find(|(word, _)| *word == value) {
+        return Ok(*meant);
+    }
+    let allowed: Vec<_> = words.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect();
+    bail!("'{value}' is none of {}", allowed.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_medium_without_options_asks() {
+        let options = Options::new("# only comments\n\n", "quiet root=none").unwrap();
+        assert_eq!(options, Options::default());
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let file = "version: 1\ndisk: serial=A1\nunattended: yes\nwipe: true\ngrow: no\nafter: poweroff\nkargs:\n  - a=b\n";
+        let line = "inst.diskwright.medium=DISKWRIGHT_00 inst.diskwright.disk=largest inst.diskwright.wipe=no inst.diskwright.after=shell";
+        let options = Options::new(file, line).unwrap();
+        assert_eq!(options.disk, Some(Rule::Largest));
+        assert!(options.unattended && !options.wipe && !options.grow);
+        assert_eq!((options.after, options.kargs), (After::Shell, vec!["a=b".to_owned()]));
+        assert_eq!(Options::medium(line), Some("DISKWRIGHT_00"));
+    }
+
+    #[test]
+    fn a_switch_without_a_value_is_on() {
+        assert!(Options::new("", "inst.diskwright.unattended").unwrap().unattended);
+    }
+
+    #[test]
+    fn what_is_unknown_or_wrong_is_named() {
+        for (file, line, named) in [
+            ("disc: sda\n", "", "disc"),
+            ("after: sleep\n", "", "sleep"),
+            ("disk: serial=\n", "", "serial="),
+            ("version: 2\n", "", "version: 2"),
+            ("", "inst.diskwright.wipe=maybe", "inst.diskwright.wipe=maybe"),
+            ("", "inst.diskwright.disc=sda", "inst.diskwright.disc=sda"),
+        ] {
+            let text = format!("{:#}", Options::new(file, line).unwrap_err());
+            assert!(text.contains(named), "{text}");
+        }
+    }
+}

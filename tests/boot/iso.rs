@@ -1,0 +1,69 @@
+//! The medium that installs, as a disc and as its copy on a disk, by SeaBIOS and by OVMF with Secure
+//! Boot on: what it starts finds it, mounts it, and reads the payload that its description promises.
+//! `DISKWRIGHT_DEMO_IMAGE` names the OCI layout.
+//!
+//! In the installer's place is a program that runs the test's script, so each machine ends where an
+//! installation would begin.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::demo;
+use crate::qemu::{Machine, Report};
+
+const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
+const SCRIPT: &str = include_str!("iso.sh");
+
+#[test]
+fn a_medium_boots_as_a_disc_and_as_a_disk_by_either_firmware() {
+    let scratch = demo::scratch("boot-iso");
+    let image = demo::image("DISKWRIGHT_DEMO_IMAGE", "demo-image", "");
+    let probe = probe(&scratch);
+    let arguments = ["--installer", probe.to_str().unwrap(), "--karg", demo::PATIENCE];
+    let said = demo::build_as("iso", &image, &scratch, &arguments);
+    assert!(
+        said.contains("the installer runs from a disc or a virtual disk; not from a USB stick"),
+        "{said}"
+    );
+    let medium = scratch.join("bootiso/install.iso");
+    let secure = boot(Machine::with_disc(&medium).secure_boot(), "/dev/sr0");
+    assert_eq!(secure.section("firmware"), "UEFI");
+    assert_eq!(secure.section("secure"), "1", "Secure Boot is off");
+    check_payload(&secure);
+    let bios = boot(Machine::with_copy(&medium), "/dev/vda");
+    assert_eq!(bios.section("firmware"), "BIOS");
+    check_payload(&bios);
+    // the other two ways of GRUB to its configuration; what is read there is the same
+    let brief = |machine: Machine| machine.credential("brief", "yes");
+    assert_eq!(boot(brief(Machine::with_disc(&medium)), "/dev/sr0").section("firmware"), "BIOS");
+    assert_eq!(boot(brief(Machine::with_copy(&medium).uefi()), "/dev/vda").section("firmware"), "UEFI");
+    fs::remove_dir_all(scratch).unwrap();
+}
+
+/// A static program that runs the script with the shell of the initramfs.
+fn probe(scratch: &Path) -> PathBuf {
+    let (source, program) = (scratch.join("probe.c"), scratch.join("probe"));
+    fs::write(&source, include_str!("probe.c")).unwrap();
+    let compiled =
+        Command::new("cc").args(["-static", "-O1", "-s", "-o"]).arg(&program).arg(&source).status();
+    assert!(compiled.unwrap_or_else(|error| panic!("cc (package build-essential): {error}")).success());
+    program
+}
+
+fn boot(machine: Machine, device: &str) -> Report {
+    let machine = machine.credential("script", SCRIPT);
+    let report = machine.boot(BOOT_TIMEOUT).unwrap_or_else(|why| panic!("{why}"));
+    println!("booted and powered off in {} s\n{}", report.duration.as_secs(), report.output);
+    assert!(report.section("cmdline").contains("rd.systemd.unit=diskwright-install.target"));
+    assert_eq!(report.section("medium"), device);
+    assert!(report.section("mount").contains(" iso9660 ro"), "{}", report.section("mount"));
+    assert_eq!(report.section("yaml"), "version: 1");
+    report
+}
+
+fn check_payload(report: &Report) {
+    let sum = report.section("sha256");
+    assert!(sum.len() == 64 && sum == report.section("expected"), "{}", report.output);
+}
