@@ -243,9 +243,10 @@ fn holds(on_disk: &layout::Disk<'_>, what: &What<Content>, size: u64) -> Result<
             (vec![(format!("luks-{}", locked.uuid), &locked.what)], formatted("luks2", &locked.uuid))
         }
     };
-    let volumes = inner.into_iter().zip(sizes).map(|((name, what), size)| {
-        Ok(Inner { name, size, holds: holds(on_disk, what, size)? })
-    });
+    let volumes = inner
+        .into_iter()
+        .zip(sizes)
+        .map(|((name, what), size)| Ok(Inner { name, size, holds: holds(on_disk, what, size)? }));
     let mountpoint = match what {
         What::Filesystem(content) => content.filesystem.mountpoint.clone(),
         _ => None,

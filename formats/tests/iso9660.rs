@@ -19,7 +19,7 @@ use std::{
 use diskwright_formats::{
     Error,
     data::Data,
-    disk::{Layout as Table, Partition, assemble},
+    disk::{Layout as Table, Partition, TableKind, assemble},
     filesystem::{
         Filesystem, Identity,
         fat::Fat,
@@ -158,12 +158,13 @@ fn medium(fixture: &Fixture) -> Sparse {
         offset,
         size,
         type_uuid,
+        dos_type: None,
         uuid: Uuid::from_u128(number),
         name: format!("part{number}"),
         attributes: 0,
     };
     let partitions = vec![partition(1, SYSTEM_AREA, iso.len(), DATA), partition(2, offset, esp.len(), ESP)];
-    let table = Table { size, sector_size: 512, uuid: Uuid::from_u128(9), partitions };
+    let table = Table { size, kind: TableKind::Gpt, sector_size: 512, uuid: Uuid::from_u128(9), partitions };
     assemble(&table, &[(0, iso), (1, esp)]).unwrap()
 }
 
@@ -171,8 +172,14 @@ fn esp(offset: u64) -> Sparse {
     let mut tree = Tree::new(meta(0o755));
     let root = tree.root();
     file(&mut tree, root, b"hello.efi", noise(5, 100_000));
-    let identity =
-        Identity { uuid: Uuid::from_u128(7), label: "ESP".into(), time: at(TIME), sector_size: 512, offset };
+    let identity = Identity {
+        uuid: Uuid::from_u128(7),
+        label: "ESP".into(),
+        time: at(TIME),
+        sector_size: 512,
+        offset,
+        on_noise: false,
+    };
     let size = round_up(Fat.min_size(&tree, &identity).unwrap(), MIB);
     Fat.mkfs(&tree, &identity, size).unwrap()
 }

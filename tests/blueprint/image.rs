@@ -9,6 +9,7 @@ use diskwright::{
         arch::Arch,
         deploy,
         image::{ImageConfig, LayerId},
+        storage::Secrets,
     },
     ids::Ids,
     merge::Merged,
@@ -18,7 +19,13 @@ use diskwright_formats::{
     tree::{Kind, Meta, NodeId, Tree},
 };
 
-use crate::tiny::{Member, Tiny};
+use crate::{
+    layout::described,
+    tiny::{Member, Tiny},
+};
+
+/// A key file, as a blueprint names it.
+pub(crate) const KEY_FILE: &str = "key";
 
 const WANTED: &str = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
 const FILES: &[(&str, &str)] = &[
@@ -56,6 +63,9 @@ const FILES: &[(&str, &str)] = &[
     ("usr/lib/bootupd/grub2-static/configs.d/05_ignition.cfg", "x"),
 ];
 
+/// Names of the volumes that every disk has, by their mount points.
+const USUAL: [(&str, &str); 3] = [("/", "root"), ("/boot", "boot"), ("/boot/efi", "EFI-SYSTEM")];
+
 /// The image.
 pub(crate) fn full() -> Tiny {
     let tiny = FILES.iter().fold(Tiny::default(), |tiny, (path, text)| tiny.with_file(path, text));
@@ -76,6 +86,8 @@ pub(crate) fn deployed(image: &Tiny, blueprint: &Blueprint) -> anyhow::Result<BT
     }
     let config = br#"{"architecture": "amd64", "config": {"Labels": {"containers.bootc": "1"}}}"#;
     let image = ImageConfig::parse("oci:x", "sha256:cc", br#"{"schemaVersion": 2}"#, config, layers)?;
+    let key_files = [(KEY_FILE.to_owned(), b"content".to_vec())].into();
+    let secrets = Secrets { key_files, ..Secrets::default() };
     let wishes = Wishes {
         arch: Arch::X86_64,
         rootfs: None,
@@ -85,13 +97,22 @@ pub(crate) fn deployed(image: &Tiny, blueprint: &Blueprint) -> anyhow::Result<BT
         blueprint,
         skip_bound_images: false,
         root_ssh_keys: None,
+        secrets: &secrets,
     };
     let mut found = BTreeMap::new();
-    for volume in deploy(&image, merged, &wishes, &Ids::new("sha256:cc", b"", 1_700_000_000), &())? {
-        let Some(content) = &volume.content else { continue };
-        for (path, id) in content.tree.walk() {
-            let path = format!("{}/{}", volume.name, String::from_utf8_lossy(&path));
-            found.insert(path, describe(&content.tree, id));
+    let deployed = deploy(&image, merged, &wishes, &Ids::new("sha256:cc", b"", 1_700_000_000), &())?;
+    found.insert("table".to_owned(), format!("{:?}", deployed.table));
+    for (number, volume) in (1..).zip(&deployed.volumes) {
+        found.insert(format!("partition {number}"), described(volume));
+        let mut contents = Vec::new();
+        volume.what.filesystems(&mut contents);
+        for content in contents {
+            let place = content.filesystem.mountpoint.as_deref().unwrap_or(&volume.name);
+            let name = USUAL.iter().find(|(usual, _)| *usual == place).map_or(place, |(_, name)| name);
+            for (path, id) in content.tree.walk() {
+                let path = format!("{name}/{}", String::from_utf8_lossy(&path));
+                found.insert(path, describe(&content.tree, id));
+            }
         }
     }
     Ok(found)

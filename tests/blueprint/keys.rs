@@ -6,7 +6,8 @@ use diskwright::blueprint::{Blueprint, Document, fields, support};
 use diskwright_formats::writer::{Medium, by_name};
 
 use crate::{
-    image::{deployed, full},
+    image::{KEY_FILE, deployed, full},
+    layout,
     programs::certificate,
 };
 
@@ -99,19 +100,17 @@ const LEAVES: &[(&str, &str, &str)] = &[
 ];
 /// Said about the blueprint itself; identifiers derive from its text, so they are not without effect.
 const ABOUT: [&str; 3] = ["name", "description", "version"];
-/// Tables of the disk's layout, with tests of their own.
-const LAYOUT: [&str; 2] = ["customizations.filesystem", "customizations.disk"];
-
 fn document(customizations: &str) -> Document {
     let certificate = format!("{:?}", certificate());
-    let text = format!("customizations: {customizations}").replace("KEY", KEY).replace("CERT", &certificate);
+    let text = format!("customizations: {customizations}");
+    let text = text.replace("KEYFILE", KEY_FILE).replace("KEY", KEY).replace("CERT", &certificate);
     Document::read(&text, "b.yaml").unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
 fn every_leaf_changes_the_disk_or_is_refused_by_name() {
     let (image, disk) = (full(), by_name("raw").unwrap().spec());
-    for (leaf, without, with) in LEAVES {
+    for (leaf, without, with) in LEAVES.iter().chain(layout::LEAVES) {
         let document = document(with);
         let field = format!("customizations.{leaf}");
         if support::of(&field, Medium::Disk).is_err() {
@@ -132,17 +131,13 @@ fn every_leaf_changes_the_disk_or_is_refused_by_name() {
 
 #[test]
 fn the_table_of_this_test_has_every_leaf_of_the_schema() {
-    let tested: BTreeSet<_> = LEAVES.iter().map(|(leaf, ..)| format!("customizations.{leaf}")).collect();
-    let is_layout = |name: &str| LAYOUT.iter().any(|table| name.starts_with(table));
+    let leaves = LEAVES.iter().chain(layout::LEAVES).map(|(leaf, ..)| leaf);
+    let leaves = leaves.chain(layout::REFUSED.iter().map(|(leaf, _)| leaf));
+    let tested: BTreeSet<_> = leaves.map(|leaf| format!("customizations.{leaf}")).collect();
     for field in fields() {
-        let known =
-            tested.contains(&field.name) || ABOUT.contains(&field.name.as_str()) || is_layout(&field.name);
+        let known = tested.contains(&field.name) || ABOUT.contains(&field.name.as_str());
         assert!(known, "no test for {}", field.name);
-        assert!(
-            support::row(&field.name).is_some() || is_layout(&field.name),
-            "no row of support for {}",
-            field.name
-        );
+        assert!(support::row(&field.name).is_some(), "no row of support for {}", field.name);
         assert!(!field.about.is_empty(), "{} says nothing of itself", field.name);
     }
     let fields: BTreeSet<_> = fields().into_iter().map(|field| field.name).collect();

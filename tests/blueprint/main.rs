@@ -8,6 +8,7 @@ mod tiny;
 mod examples;
 mod image;
 mod keys;
+mod layout;
 mod others;
 mod programs;
 mod units;
