@@ -27,7 +27,7 @@ pub(crate) struct Written {
     sums: Vec<(Window, [u8; 32])>,
 }
 
-/// Bytes of `disk` that [`write`] writes, as it counts them.
+/// Bytes of `disk` that [`write()`] writes, as it counts them.
 pub(crate) fn data_len(disk: &Sparse) -> u64 {
     disk.windows(WINDOW).map(|window| window.len as u64).sum()
 }
@@ -53,7 +53,7 @@ pub(crate) fn write(disk: &Sparse, target: &File, done: impl Fn(u64) + Sync) -> 
     Ok(Written { sums })
 }
 
-/// Reads back what [`write`] wrote, from the device rather than from memory.
+/// Reads back what [`write()`] wrote, from the device rather than from memory.
 ///
 /// # Errors
 /// Bytes that cannot be read or are others; the text says where.

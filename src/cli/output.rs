@@ -43,7 +43,7 @@ pub struct OutArgs {
     /// Size of a qcow2 cluster: a power of two from 4KiB to 2MiB [default: 64KiB]
     #[arg(long, value_name = "SIZE", value_parser = values::cluster_size)]
     pub qcow2_cluster_size: Option<u64>,
-    /// Push the containerdisk to a registry: HOST/NAME[:TAG]
+    /// Push the containerdisk to a registry: HOST/NAME:TAG
     #[arg(long, value_name = "REFERENCE")]
     pub push: Option<String>,
     /// The machine.

@@ -42,7 +42,10 @@ const EARLY_EPILOGUE: &str = "\nsection end\nsync\nsystemctl poweroff --force\n"
 const EARLY_RUNNER: &str = "[Unit]\nAfter=basic.target\n[Service]\nType=exec\nStandardOutput=null\n\
                             StandardError=null\nExecStart=/bin/bash /run/credentials/@system/script\n";
 /// What a console shows when waiting longer is useless.
-const DEAD_ENDS: [&str; 4] = ["Kernel panic", "emergency mode", "emergency shell", "grub rescue>"];
+const DEAD_ENDS: [&str; 5] =
+    ["Kernel panic", "emergency mode", "emergency shell", "grub rescue>", "The installation failed"];
+/// What explains a dead end may come after its mark.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A machine not yet started.
 pub(crate) struct Machine {
@@ -295,6 +298,7 @@ fn wait(qemu: &mut Child, console: &mut Console, deadline: Instant) -> Result<()
         let why = dead_end.map(|mark| format!("console says {mark:?}"));
         let why = why.or_else(|| (Instant::now() > deadline).then(|| "no power off".into()));
         if let Some(why) = why {
+            std::thread::sleep(LAST_WORDS);
             let _ = qemu.kill();
             let _ = qemu.wait();
             return Err(why);
