@@ -84,6 +84,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "layout",
         &[
             "deploy",
+            "error",
             "ids",
             "plan",
             "formats::data",

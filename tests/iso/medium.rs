@@ -135,6 +135,30 @@ fn the_payload_is_the_disk_and_its_description_is_true() {
     assert!(table.contains("Partition name: 'root'"), "{table}");
 }
 
+/// The partition with the root is the last one, and is named to the installer, whatever stands before it.
+#[test]
+fn the_payload_is_divided_as_the_blueprint_asks() {
+    let blueprint = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    let volumes =
+        "{type: lvm, name: group, logical_volumes: [{name: data, mountpoint: /var/data, minsize: 20 MiB}]}";
+    let disk = format!("{{partitions: [{{mountpoint: /, minsize: 70 MiB}}, {volumes}]}}");
+    fs::write(blueprint.path(), format!("customizations: {{disk: {disk}}}\n")).unwrap();
+    let opened = Opened::new(&["-t", "iso,raw", "--size", "fit", "-b", &text(blueprint.path())]);
+    let said: Value = serde_json::from_slice(&opened.file("diskwright/payload.json")).unwrap();
+    assert_eq!(
+        (&said["disk"]["root_partition"], &said["disk"]["root_filesystem"]),
+        (&5.into(), &"ext4".into())
+    );
+    let payload = text(&opened.built.path("files/diskwright/disk.qcow2"));
+    let raw = text(&opened.built.path("image/disk.raw"));
+    pass("qemu-utils", "qemu-img", &["compare", "-f", "qcow2", "-F", "raw", &payload, &raw]);
+    for (number, name) in [("4", "group"), ("5", "root")] {
+        let table = pass("gdisk", "sgdisk", &["-i", number, &raw]);
+        assert!(table.contains(&format!("Partition name: '{name}'")), "{table}");
+    }
+    assert!(!opened.text("boot/grub/grub.cfg").contains("rd.lvm"), "the installer waits for volumes");
+}
+
 #[test]
 fn the_kernel_is_the_images_and_the_second_initramfs_starts_the_installer() {
     let opened = Opened::new(&["-t", "iso", "--karg", "a.b=c", "--karg", "spoken=\"two words\""]);

@@ -79,12 +79,25 @@ impl Disk {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
 
+    /// What `plan` says of the same build.
+    #[track_caller]
+    pub(crate) fn plan(&self, arguments: &[&str]) -> String {
+        let output = self.asked("plan").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     fn command(&self, output: &Path) -> Command {
+        let mut command = self.asked("build");
+        command.args(["-o", text(output)]);
+        command
+    }
+
+    fn asked(&self, subcommand: &str) -> Command {
         let blueprint = self.scratch.path().join("blueprint.yaml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
         command
-            .args(["build", "-t", "raw", "--no-cache", "--target-arch", "amd64", "-b", text(&blueprint)])
-            .args(["-o", text(output)])
+            .args([subcommand, "-t", "raw", "--no-cache", "--target-arch", "amd64", "-b", text(&blueprint)])
             .args(&self.arguments)
             .arg(self.image.reference())
             .current_dir(self.scratch.path());

@@ -173,6 +173,18 @@ customizations:
     let said: Vec<Vec<&str>> = said.lines().map(|line| line.split_whitespace().collect()).collect();
     let rest = format!("{}.00", (extents - 2) * 4);
     assert_eq!(said, [["root", rest.as_str(), "0"], ["swap", "8.00", "0"]]);
+    let plan = disk.plan(&["--format", "json"]);
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    let planned = &plan["disks"][0]["partitions"][3];
+    assert_eq!((&planned["offset"], &planned["size"]), (&offset.into(), &size.into()));
+    assert_eq!(planned["filesystem"], "lvm");
+    let volumes = planned["volumes"].as_array().unwrap();
+    let shown: Vec<_> = volumes.iter().map(|volume| (&volume["name"], &volume["size"])).collect();
+    let (root, swap) = ((extents - 2) * (4 << 20), 8 << 20);
+    assert_eq!(shown, [(&"vg0/root".into(), &root.into()), (&"vg0/swap".into(), &swap.into())]);
+    assert_eq!((&volumes[0]["mountpoint"], &volumes[1]["filesystem"]), (&"/".into(), &"swap".into()));
+    let text = disk.plan(&[]);
+    assert!(text.contains("\n    vg0/root  ext4 ") && text.contains(", mounted at /\n"), "{text}");
     let root = disk.part("root", offset + (1 << 20), (extents - 2) * (4 << 20));
     check_ext4(&root);
     let boot = disk.extract(3);
