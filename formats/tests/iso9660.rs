@@ -441,6 +441,6 @@ fn what_cannot_be_said_is_refused() {
     let (tree, data) = (small().tree, Data::from_bytes(*b""));
     assert!(data.is_empty());
     let layout = Layout::new(&tree).unwrap();
-    let volume = Volume { id: "lower", publisher: "", application: "", time: at(0), size: layout.len() };
+    let volume = Volume { id: "with blank", publisher: "", application: "", time: at(0), size: layout.len() };
     assert!(iso9660::write(&tree, &layout, &volume, &Boot::default()).is_err());
 }

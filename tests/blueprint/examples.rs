@@ -45,7 +45,8 @@ fn every_example_is_built() {
             assert!(
                 said(&made).contains("customizations.installer.unattended: has no meaning for the type raw")
             );
-            assert!(diskwright(&["blueprint", "check", path]).status.success());
+            let checked = diskwright(&["blueprint", "check", "--type", "iso", path]);
+            assert!(checked.status.success(), "{}", said(&checked));
             continue;
         }
         assert!(made.status.success(), "{path}: {}", said(&made));

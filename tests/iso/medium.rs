@@ -210,3 +210,23 @@ fn keys_of(value: &Value) -> Vec<String> {
     let Value::Object(map) = value else { return Vec::new() };
     map.iter().flat_map(|(key, value)| [vec![key.clone()], keys_of(value)].concat()).collect()
 }
+
+#[test]
+fn what_the_blueprint_says_of_the_medium_is_on_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let blueprint = scratch.path().join("blueprint.yaml");
+    let wishes = "customizations:\n  installer:\n    unattended: true\n    bootloader:\n      grub2:\n        menu-timeout: 7\n";
+    let texts =
+        "  iso:\n    volume_id: Example-1.0\n    application_id: EXAMPLE\n    publisher: Example Ltd.\n";
+    fs::write(&blueprint, format!("{wishes}{texts}")).unwrap();
+    let opened = Opened::new(&["-t", "iso", "-b", &text(&blueprint)]);
+    let descriptor = pass("genisoimage", "isoinfo", &["-d", "-i", &opened.iso]);
+    for row in ["Volume id: Example-1.0", "Publisher id: EXAMPLE LTD.", "Application id: EXAMPLE"] {
+        assert!(descriptor.to_lowercase().contains(&row.to_lowercase()), "no '{row}': {descriptor}");
+    }
+    let menu = opened.text("boot/grub/grub.cfg");
+    for line in ["inst.diskwright.medium=Example-1.0 ", "set timeout=7\n", "--label Example-1.0\n"] {
+        assert!(menu.contains(line), "no '{line}': {menu}");
+    }
+    assert!(opened.text("diskwright/diskwright.yaml").contains("\nunattended: yes\n"));
+}

@@ -13,14 +13,23 @@ pub(super) fn is_plain(argument: &str) -> bool {
     !argument.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\$`*?[".contains(c))
 }
 
-/// The text of the menu.
+/// Seconds until the first entry starts, if nobody says.
+const TIMEOUT: u32 = 10;
+
+/// The text of the menu; `timeout` is in seconds.
 ///
 /// # Errors
 /// Arguments that fill more than the file.
-pub(super) fn text(name: &str, label: &str, arguments: &KernelArguments) -> Result<String> {
+pub(super) fn text(
+    name: &str,
+    label: &str,
+    arguments: &KernelArguments,
+    timeout: Option<u32>,
+) -> Result<String> {
+    let timeout = timeout.unwrap_or(TIMEOUT);
     let name: String = name.chars().filter(|&c| c != '\'' && !c.is_control()).collect();
     let mut text = format!("set arguments=\"inst.diskwright.medium={label} {arguments}\"\n");
-    text += &format!("set default=0\nset timeout=10\n{CONSOLE}");
+    text += &format!("set default=0\nset timeout={timeout}\n{CONSOLE}");
     text += &format!("search --no-floppy --set=root --label {label}\n");
     let (install, rescue) = (units::INSTALL, units::RESCUE);
     for (title, target, more) in [
@@ -53,7 +62,7 @@ mod tests {
 
     #[test]
     fn titles_stay_one_word_of_grubs_shell() {
-        let text = text("It's\n1", "LABEL", &KernelArguments::default()).unwrap();
+        let text = text("It's\n1", "LABEL", &KernelArguments::default(), None).unwrap();
         assert!(text.contains("menuentry 'Install Its1' {") && text.len() == BYTES, "{text}");
     }
 }

@@ -31,7 +31,11 @@ use super::{
     rootfs::Rootfs,
     storage::{Scheme, What},
 };
-use crate::{ids::Ids, progress::Progress};
+use crate::{
+    blueprint::{Installer, Iso},
+    ids::Ids,
+    progress::Progress,
+};
 
 /// The El Torito image for BIOS.
 const EL_TORITO: &str = "boot/grub/eltorito.img";
@@ -82,13 +86,15 @@ pub fn medium(
     let initramfs = kernel.initramfs.context("the image has no initramfs: an installer has to run in one")?;
     let initramfs = content(tree, initramfs);
     progress.note(&drivers::Drivers::read(&rootfs, &kernel, &initramfs)?.verdict()?);
-    let mut medium = Medium::new(system.os.title(), ids);
+    let asked = &wishes.blueprint.customizations;
+    let mut medium = Medium::new(system.os.title(), &asked.iso, ids);
     medium.add("boot/vmlinuz", content(tree, kernel.vmlinuz));
     medium.add("boot/initramfs.img", initramfs);
     medium.add("boot/installer.img", cpio::archive(&units::initramfs(installer, ids.time()))?);
     let arguments = arguments(&system, tree, wishes, &scheme, progress)?;
-    medium.add(MENU, text(menu::text(&medium.name, &medium.label, &arguments)?));
-    medium.add(file::PATH, text(file::File::default().text()?));
+    let timeout = asked.installer.bootloader.grub2.menu_timeout;
+    medium.add(MENU, text(menu::text(&medium.name, &medium.label, &arguments, timeout)?));
+    medium.add(file::PATH, text(options(&asked.installer).text()?));
     medium.add_bootloader(&system, &rootfs, progress)?;
     Ok(medium)
 }
@@ -107,16 +113,24 @@ pub(super) fn not_installable(scheme: &Scheme) -> Option<&'static str> {
     )
 }
 
+/// What the installer is told of the blueprint.
+fn options(asked: &Installer) -> file::File {
+    let mut options = file::File::default();
+    options.unattended = asked.unattended.unwrap_or_default();
+    options
+}
+
 impl Medium {
-    fn new(name: &str, ids: &Ids) -> Self {
+    fn new(name: &str, asked: &Iso, ids: &Ids) -> Self {
         let [a, b, c, d, ..] = ids.bytes("medium");
+        let label = || format!("DISKWRIGHT_{:08X}", u32::from_be_bytes([a, b, c, d]));
         Self {
             tree: Tree::new(Meta { mtime: ids.time(), ..Meta::root(0o755) }),
             esp: None,
             bios: None,
-            label: format!("DISKWRIGHT_{:08X}", u32::from_be_bytes([a, b, c, d])),
-            application: APPLICATION.to_owned(),
-            publisher: String::new(),
+            label: asked.volume_id.clone().unwrap_or_else(label),
+            application: asked.application_id.clone().unwrap_or_else(|| APPLICATION.to_owned()),
+            publisher: asked.publisher.clone().unwrap_or_default(),
             name: name.to_owned(),
             time: ids.time(),
         }

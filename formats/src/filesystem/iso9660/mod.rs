@@ -38,7 +38,7 @@ pub const SECTOR: u64 = ondisk::SECTOR;
 /// What makes one medium distinct from another of the same content.
 #[derive(Clone, Copy, Debug)]
 pub struct Volume<'a> {
-    /// Volume id: 32 upper case letters, digits and underscores at most.
+    /// Volume id: 32 letters, digits, underscores, hyphens and dots at most.
     pub id: &'a str,
     /// Who made it: 128 printable characters at most.
     pub publisher: &'a str,
@@ -71,7 +71,8 @@ pub fn write(tree: &Tree, layout: &Layout, volume: &Volume<'_>, boot: &Boot) -> 
 
 impl Volume<'_> {
     fn check(&self) -> Result<()> {
-        let is_d = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        // more than ECMA-119 allows, as everything that looks for volume ids does
+        let is_d = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         let is_a = |c: char| c.is_ascii_graphic() || c == ' ';
         let plain = |text: &str| text.chars().all(is_a);
         let printable = "printable characters of ASCII";
@@ -81,7 +82,7 @@ impl Volume<'_> {
                 self.id,
                 32,
                 self.id.chars().all(is_d),
-                "upper case letters, digits and underscores",
+                "letters, digits, underscores, hyphens and dots",
             ),
             ("publisher", self.publisher, 128, plain(self.publisher), printable),
             ("application", self.application, 128, plain(self.application), printable),
