@@ -1,5 +1,5 @@
-//! The medium that installs, as a disc and as its copy on a disk, by SeaBIOS and by OVMF with Secure
-//! Boot on: what it starts finds it, mounts it, and reads the payload that its description promises.
+//! The medium that installs, as a disc by SeaBIOS and as its copy on a disk by OVMF (`install.rs` goes the
+//! other two ways): what it starts finds it, mounts it, and reads the payload that its description promises.
 //! `DISKWRIGHT_DEMO_IMAGE` names the OCI layout.
 //!
 //! In the installer's place is a program that runs the test's script, so each machine ends where an
@@ -28,17 +28,11 @@ fn a_medium_boots_as_a_disc_and_as_a_disk_by_either_firmware() {
         "{said}"
     );
     let medium = scratch.join("bootiso/install.iso");
-    let secure = boot(Machine::with_disc(&medium).secure_boot(), "/dev/sr0");
-    assert_eq!(secure.section("firmware"), "UEFI");
-    assert_eq!(secure.section("secure"), "1", "Secure Boot is off");
-    check_payload(&secure);
-    let bios = boot(Machine::with_copy(&medium), "/dev/vda");
-    assert_eq!(bios.section("firmware"), "BIOS");
-    check_payload(&bios);
-    // the other two ways of GRUB to its configuration; what is read there is the same
-    let brief = |machine: Machine| machine.credential("brief", "yes");
-    assert_eq!(boot(brief(Machine::with_disc(&medium)), "/dev/sr0").section("firmware"), "BIOS");
-    assert_eq!(boot(brief(Machine::with_copy(&medium).uefi()), "/dev/vda").section("firmware"), "UEFI");
+    let disc = boot(Machine::with_disc(&medium), "/dev/sr0");
+    assert_eq!(disc.section("firmware"), "BIOS");
+    check_payload(&disc);
+    let copy = boot(Machine::with_copy(&medium).uefi().credential("brief", "yes"), "/dev/vda");
+    assert_eq!(copy.section("firmware"), "UEFI");
     fs::remove_dir_all(scratch).unwrap();
 }
 

@@ -3,8 +3,6 @@ exec > /dev/virtio-ports/report 2>&1
 section() { printf '\n@@ %s\n' "$1"; }
 section cmdline; cat /proc/cmdline
 section firmware; [ -d /sys/firmware/efi ] && echo UEFI || echo BIOS
-mount -t efivarfs efivarfs /sys/firmware/efi/efivars 2>/dev/null
-section secure; od -An -tu1 -j4 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c 2>&1 | tr -d ' '
 label=$(sed -n 's/.*inst[.]diskwright[.]medium=\([^ ]*\).*/\1/p' /proc/cmdline)
 # as docs/installer-medium.md has it: whole disks, by the volume id, again and again
 while [ -z "$device" ]; do
