@@ -40,7 +40,7 @@ pub fn install(machine: &Machine, screen: &mut Screen) -> Result<After> {
     screen.say(format_args!("Looking for the medium {volume_id}"));
     let medium = Medium::find(machine, volume_id)?;
     let options = Options::new(&medium.text("diskwright/diskwright.yaml")?, &command_line)?;
-    screen.set_verbose(options.log == Log::Verbose);
+    screen.set_verbose(options.file.log == Log::Verbose);
     screen.detail(format_args!(
         "medium in {}, options {options:?}",
         machine.dev.join(&medium.device).display()
@@ -59,7 +59,7 @@ pub fn install(machine: &Machine, screen: &mut Screen) -> Result<After> {
     );
     check(&payload, screen)?;
     write(machine, &payload, &target.disk, &options, screen)?;
-    Ok(options.after)
+    Ok(options.file.after)
 }
 
 /// The disks that could be installed on: not the medium, and writable.
@@ -82,12 +82,12 @@ fn choose<'a>(
     ensure!(!candidates.is_empty(), "there is no disk to install on; does the kernel have a driver for it?");
     let target = match &options.disk {
         Some(rule) => rule.choose(candidates, needed).with_context(|| format!("disk: {rule}"))?,
-        None if options.unattended => only(candidates, needed)?,
+        None if options.file.unattended => only(candidates, needed)?,
         None => ask(candidates, needed, screen)?,
     };
-    if target.contents.is_data() && !options.wipe {
+    if target.contents.is_data() && !options.file.wipe {
         let path = target.disk.path();
-        if options.unattended {
+        if options.file.unattended {
             bail!("{} holds {}; give `wipe: yes` to overwrite it", path.display(), target.contents);
         }
         let question =
@@ -163,7 +163,7 @@ fn write(
         .context("writing the partition table")
         .with_context(left)?;
     drop(target);
-    let installed = Installed { machine, disk: &disk.name, root: table.root, options };
+    let installed = Installed { machine, disk: &disk.name, root: table.root, options: &options.file };
     for line in installed.finish().context("the system is installed, but could not be adapted")? {
         screen.say(format_args!("{line}"));
     }
@@ -172,9 +172,11 @@ fn write(
 
 fn plan(machine: &Machine, payload: &Payload, disk: &Disk, options: &Options) -> Result<Table> {
     let source = machine.clone();
-    let uuids =
-        options.fresh_ids.then(|| Box::new(move || source.fresh_uuid()) as Box<dyn FnMut() -> Result<_>>);
-    let wishes = Wishes { size: disk.size, grow: options.grow, uuids };
+    let uuids = options
+        .file
+        .fresh_ids
+        .then(|| Box::new(move || source.fresh_uuid()) as Box<dyn FnMut() -> Result<_>>);
+    let wishes = Wishes { size: disk.size, grow: options.file.grow, uuids };
     table::table(&payload.disk, payload.description.disk.root_partition, wishes)
 }
 

@@ -16,7 +16,7 @@ use rustix::{
     mount::{MountFlags, UnmountFlags, mount, unmount},
 };
 
-use crate::{kernel, machine::Machine, options::Options};
+use crate::{file::File as Options, kernel, machine::Machine};
 
 /// Partitions appear after udev has seen the new table.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -59,45 +59,12 @@ impl Log {
 }
 
 /// The options, from wherever they came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Volume id of the medium.
-    pub medium: Option<String>,
     /// Which disk; none: ask.
     pub disk: Option<Rule>,
-    /// Whether nothing is asked.
-    pub unattended: bool,
-    /// Whether a disk with data may be overwritten without a question.
-    pub wipe: bool,
-    /// Whether the last partition takes all the disk.
-    pub grow: bool,
-    /// Whether disk and partitions get new UUIDs.
-    pub fresh_ids: bool,
-    /// What follows.
-    pub after: After,
-    /// How much is told.
-    pub log: Log,
-    /// Kernel arguments to append on the installed system.
-    pub kargs: Vec<String>,
-    /// Keys for root on the installed system.
-    pub ssh_keys: Vec<String>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            medium: None,
-            disk: None,
-            unattended: false,
-            wipe: false,
-            grow: true,
-            fresh_ids: false,
-            after: After::default(),
-            log: Log::default(),
-            kargs: Vec::new(),
-            ssh_keys: Vec::new(),
-        }
-    }
+    /// Everything else, as if the medium's file had said it.
+    pub file: File,
 }
 
 impl Options {
@@ -106,8 +73,9 @@ impl Options {
     /// # Errors
     /// A key or argument that is unknown or has a bad value, by name.
     pub fn new(file: &str, command_line: &str) -> Result<Self> {
-        let mut options = Self::default();
-        options.read(file).context("diskwright.yaml on the medium")?;
+        let file = File::parse(file).context("diskwright.yaml on the medium")?;
+        let disk = file.disk.as_deref().map(rule).transpose().context("diskwright.yaml on the medium")?;
+        let mut options = Self { disk, file };
         options.apply(command_line).context("kernel command line")?;
         Ok(options)
     }
@@ -116,16 +84,6 @@ impl Options {
     pub(crate) fn medium(command_line: &str) -> Option<&str> {
         let is_ours = |argument: &&str| argument.starts_with("inst.diskwright.medium=");
         command_line.split_whitespace().rfind(is_ours)?.split_once('=').map(|(_, id)| id)
-    }
-
-    fn read(&mut self, text: &str) -> Result<()> {
-        let file = File::parse(text)?;
-        self.disk = file.disk.as_deref().map(rule).transpose()?;
-        (self.unattended, self.wipe) = (file.unattended, file.wipe);
-        (self.grow, self.fresh_ids) = (file.grow, file.fresh_ids);
-        (self.after, self.log) = (file.after, file.log);
-        (self.kargs, self.ssh_keys) = (file.kargs, file.ssh_keys);
-        Ok(())
     }
 
     fn apply(&mut self, command_line: &str) -> Result<()> {
@@ -139,19 +97,20 @@ impl Options {
 
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
-            "medium" => self.medium = Some(value.into()),
+            // read before there was a file
+            "medium" => {}
             "disk" => self.disk = if value == "ask" { None } else { Some(rule(value)?) },
-            "unattended" => self.unattended = switch(value)?,
-            "wipe" => self.wipe = switch(value)?,
-            "grow" => self.grow = switch(value)?,
-            "fresh-ids" => self.fresh_ids = switch(value)?,
+            "unattended" => self.file.unattended = switch(value)?,
+            "wipe" => self.file.wipe = switch(value)?,
+            "grow" => self.file.grow = switch(value)?,
+            "fresh-ids" => self.file.fresh_ids = switch(value)?,
             "after" => {
-                self.after = word(
+                self.file.after = word(
                     value,
                     &[("reboot", After::Reboot), ("poweroff", After::Poweroff), ("shell", After::Shell)],
                 )?;
             }
-            "log" => self.log = word(value, &[("normal", Log::Normal), ("verbose", Log::Verbose)])?,
+            "log" => self.file.log = word(value, &[("normal", Log::Normal), ("verbose", Log::Verbose)])?,
             _ => bail!("unknown argument"),
         }
         Ok(())
@@ -205,14 +164,14 @@ mod tests {
         let line = "inst.diskwright.medium=DISKWRIGHT_00 inst.diskwright.disk=largest inst.diskwright.wipe=no inst.diskwright.after=shell";
         let options = Options::new(file, line).unwrap();
         assert_eq!(options.disk, Some(Rule::Largest));
-        assert!(options.unattended && !options.wipe && !options.grow);
-        assert_eq!((options.after, options.kargs), (After::Shell, vec!["a=b".to_owned()]));
+        assert!(options.file.unattended && !options.file.wipe && !options.file.grow);
+        assert_eq!((options.file.after, options.file.kargs), (After::Shell, vec!["a=b".to_owned()]));
         assert_eq!(Options::medium(line), Some("DISKWRIGHT_00"));
     }
 
     #[test]
     fn a_switch_without_a_value_is_on() {
-        assert!(Options::new("", "inst.diskwright.unattended").unwrap().unattended);
+        assert!(Options::new("", "inst.diskwright.unattended").unwrap().file.unattended);
     }
 
     #[test]
