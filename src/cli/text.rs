@@ -25,7 +25,7 @@ Exit codes:
   3    the image, the blueprint or the disk is corrupt, unsupported, or asks the impossible
   4    a registry or a cloud, or the network on the way to it
   5    the output: disk full, read-only, not permitted
-  130  interrupted (143: terminated); nothing is left behind";
+  130  interrupted (143: terminated); nothing half-made is left on disk";
 
 /// What `diskwright --help` adds.
 pub(super) fn overview() -> String {
