@@ -13,7 +13,7 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
 #[test]
 fn a_second_deployment_boots_without_blscfg() {
     let scratch = demo::scratch("boot-trixie");
-    let image = demo::image("DISKWRIGHT_DEMO_IMAGE_TRIXIE", "demo-image-trixie", " --suite trixie");
+    let image = demo::image("DISKWRIGHT_DEMO_IMAGE_TRIXIE", "demo-image-trixie", " --suite trixie --metal");
     let arguments =
         ["--karg", "demo.words=\"two words\"", "--karg", "demo.first=1", "--karg", demo::PATIENCE];
     let (disk, said) = demo::build(&image, &scratch, &arguments);
