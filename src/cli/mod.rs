@@ -144,7 +144,7 @@ pub struct ImageArgs {
     /// How registries are spoken to.
     #[command(flatten)]
     pub registry: RegistryArgs,
-    /// Keep verified layers in this directory [default: the user's cache directory]
+    /// Keep verified layers in this directory, until unused for 30 days [default: the user's cache directory]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "no_cache")]
     pub cache: Option<PathBuf>,
     /// Keep no layers

@@ -8,13 +8,15 @@
 //! Whoever holds the lock (flock) on the partial file fetches; others wait
 //! for it and then find the blob complete. A blob gets its final name by
 //! rename only. Nothing here is trusted: content is verified at each use, and
-//! what is wrong is removed and fetched again. Nothing is evicted.
+//! what is wrong is removed and fetched again. A blob's time of modification
+//! is that of its last use; each run removes what nobody used for [`KEPT`].
 
 use std::{
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, Result};
@@ -24,6 +26,10 @@ use super::{CacheChoice, manifest::Descriptor, spool::Spool};
 use crate::progress::Progress;
 
 const DIR_NAME: &str = "diskwright";
+/// Where blobs are, complete ones and others.
+const PARTS: [&str; 3] = ["blobs/sha256", "blobs/sha512", "partial"];
+/// How long a blob stays that no run asks for.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Where fetched blobs go.
 pub(crate) enum Cache {
@@ -113,10 +119,26 @@ fn default_dir() -> Option<PathBuf> {
 }
 
 fn prepare(dir: &Path) -> io::Result<()> {
-    for part in ["blobs/sha256", "blobs/sha512", "partial"] {
+    for part in PARTS {
         fs::create_dir_all(dir.join(part))?;
     }
-    tempfile::tempfile_in(dir.join("partial")).map(drop)
+    tempfile::tempfile_in(dir.join("partial"))?;
+    PARTS.iter().for_each(|part| evict(&dir.join(part)));
+    Ok(())
+}
+
+/// Removes the files of a directory that were not used for long. What cannot be removed stays: it is in
+/// nobody's way but the disk's.
+fn evict(dir: &Path) {
+    let is_old = |metadata: fs::Metadata| {
+        let age = metadata.modified().ok().and_then(|used| SystemTime::now().duration_since(used).ok());
+        metadata.is_file() && age.is_some_and(|age| age > KEPT)
+    };
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.metadata().is_ok_and(is_old) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn complete_path(dir: &Path, blob: &Descriptor) -> PathBuf {
@@ -147,7 +169,10 @@ fn in_dir(dir: &Path, blob: &Descriptor, progress: &dyn Progress) -> Result<Slot
 fn open_complete(path: &Path, size: u64) -> Result<Option<File>> {
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(None) };
     if metadata.is_file() && metadata.len() == size {
-        return Ok(Some(File::open(path)?));
+        let file = File::open(path)?;
+        // Of a cache that others own as well, it stays what it is.
+        let _ = file.set_modified(SystemTime::now());
+        return Ok(Some(file));
     }
     let removed = if metadata.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
     removed.with_context(|| format!("removing {}, which is not the blob it should be", path.display()))?;
@@ -170,5 +195,28 @@ fn is_still(file: &File, path: &Path) -> io::Result<bool> {
         Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_used_for_long_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        prepare(dir.path()).unwrap();
+        let at = |name: &str, days: u64| {
+            let path = dir.path().join("blobs/sha256").join(name);
+            let file = File::create(&path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(days * 24 * 60 * 60)).unwrap();
+            path
+        };
+        let (old, used, new) = (at("old", 31), at("used", 29), at("new", 0));
+        open_complete(&used, 0).unwrap().unwrap();
+        prepare(dir.path()).unwrap();
+        assert!(!old.exists() && used.exists() && new.exists());
+        let age = fs::metadata(used).unwrap().modified().unwrap().elapsed().unwrap();
+        assert!(age < Duration::from_secs(60), "used now, and still {age:?} old");
     }
 }
