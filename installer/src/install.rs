@@ -7,7 +7,7 @@
 //! Inside the brackets the disk has no partition table: what fails there leaves
 //! a disk that starts nothing, never half of a system.
 
-use std::{fs::File, sync::Arc};
+use std::{fs::File, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use diskwright_formats::sparse::{Piece, Sparse};
@@ -28,6 +28,8 @@ use crate::{
 
 /// Bytes at both ends of a disk that partition tables and boot code may take.
 const END: u64 = 1 << 20;
+/// Between two looks whether a disk is gone.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Installs; returns what is to follow.
 ///
@@ -155,9 +157,14 @@ fn write(
         .open(&path)
         .with_context(|| format!("opening {}", path.display()))?;
     let table = plan(machine, payload, disk, options)?;
-    let left =
-        || format!("installing on {}: it has no partition table now and starts nothing", path.display());
-    copy_all(payload, &target, disk.size, screen).with_context(left)?;
+    clear(&target, disk.size).with_context(|| {
+        format!("installing on {}: its old partition table could not be cleared", path.display())
+    })?;
+    let left = || {
+        let gone = if is_gone(machine, disk) { "the disk is gone; " } else { "" };
+        format!("installing on {}: {gone}it has no partition table now and starts nothing", path.display())
+    };
+    copy_all(payload, &target, screen).with_context(left)?;
     put(&table.bytes, &target)
         .and_then(|()| Ok(target.sync_all()?))
         .context("writing the partition table")
@@ -180,12 +187,28 @@ fn plan(machine: &Machine, payload: &Payload, disk: &Disk, options: &Options) ->
     table::table(&payload.disk, payload.description.disk.root_partition, wishes)
 }
 
-/// All but the tables at both ends.
-fn copy_all(payload: &Payload, target: &File, size: u64, screen: &Screen) -> Result<()> {
+/// Makes both ends of the disk zero.
+fn clear(target: &File, size: u64) -> std::io::Result<()> {
     for at in [0, size - END] {
-        copy::zero(target, at, END).context("clearing the old partition table")?;
+        copy::zero(target, at, END)?;
     }
-    target.sync_all().context("clearing the old partition table")?;
+    target.sync_all()
+}
+
+/// Whether the kernel has no such disk any more; it tells a moment after the first error.
+fn is_gone(machine: &Machine, disk: &Disk) -> bool {
+    let directory = machine.sys.join("block").join(&disk.name);
+    (0..10).any(|_| {
+        let is_gone = !directory.exists();
+        if !is_gone {
+            thread::sleep(MOMENT);
+        }
+        is_gone
+    })
+}
+
+/// All but the tables at both ends.
+fn copy_all(payload: &Payload, target: &File, screen: &Screen) -> Result<()> {
     let disk = between_ends(&payload.disk)?;
     let total = copy::data_len(&disk);
     let bar = Bar::new(screen, "Writing", total);

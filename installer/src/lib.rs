@@ -20,5 +20,6 @@ pub mod options;
 mod payload;
 pub mod screen;
 mod table;
+mod terminal;
 
 pub use choose::Rule;
