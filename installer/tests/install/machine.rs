@@ -24,13 +24,18 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new(options: &str) -> Self {
+        Self::with(options, "gpt", Some("ext4"))
+    }
+
+    /// A payload with such a table, and such a filesystem straight in its root partition.
+    pub(crate) fn with(options: &str, table: &str, filesystem: Option<&str>) -> Self {
         let machine = Self { root: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap() };
         for directory in ["sys/block", "dev", "proc/sys/kernel/random", "iso/diskwright"] {
             fs::create_dir_all(machine.path(directory)).unwrap();
         }
         fs::write(machine.path("proc/cmdline"), format!("quiet inst.diskwright.medium={VOLUME}\n")).unwrap();
         fs::write(machine.path("iso/diskwright/diskwright.yaml"), options).unwrap();
-        machine.make_payload();
+        machine.make_payload(table, filesystem);
         machine.make_medium();
         machine
     }
@@ -40,14 +45,18 @@ impl Machine {
     }
 
     /// A disk with a partition table and some data, and its description.
-    fn make_payload(&self) {
+    fn make_payload(&self, table: &str, filesystem: Option<&str>) {
         let raw = self.path("payload.raw");
         let file = File::create(&raw).unwrap();
         file.set_len(SIZE).unwrap();
-        let table = ["-n", "1:2048:+8M", "-c", "1:boot", "-n", "2:0:0", "-c", "2:root"];
-        judge("gdisk", "sgdisk", &[&table[..], &[text(&raw)]].concat());
+        let script =
+            format!("printf 'label: {table}\nstart=2048, size=8M\nstart=10M\n' | sfdisk -q '{}'", text(&raw));
+        judge("fdisk", "sh", &["-c", &script]);
         let noise: Vec<u8> = (0..4 * MIB).map(|i| ((i * i) >> 7) as u8).collect();
         file.write_all_at(&noise, 20 * MIB + 77).unwrap();
+        // where a dos table has no backup, and GRUB lies behind either
+        file.write_all_at(b"last", if table == "dos" { SIZE - 4 } else { 30 * MIB }).unwrap();
+        file.write_all_at(b"core image", 512 * 63).unwrap();
         let packed = self.path("iso/diskwright/disk.qcow2");
         let convert =
             ["convert", "-c", "-O", "qcow2", "-o", "compression_type=zstd", text(&raw), text(&packed)];
@@ -57,7 +66,7 @@ impl Machine {
         let description = serde_json::json!({
             "version": 1, "name": "Test system", "architecture": "amd64",
             "image": { "reference": "registry.example.com/os:1", "manifest_digest": "sha256:0", "target": "x" },
-            "disk": { "file": "disk.qcow2", "format": "qcow2", "size": SIZE, "sector_size": 512, "root_partition": 2, "root_filesystem": "ext4" },
+            "disk": { "file": "disk.qcow2", "format": "qcow2", "size": SIZE, "sector_size": 512, "root_partition": 2, "root_filesystem": filesystem },
             "file_size": bytes.len(), "sha256": sum(&bytes), "chunk_size": CHUNK, "chunks": sums,
         });
         fs::write(self.path("iso/diskwright/payload.json"), description.to_string()).unwrap();

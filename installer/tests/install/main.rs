@@ -34,6 +34,38 @@ fn an_unattended_installation_fills_the_disk_and_moves_the_backup_table() {
 }
 
 #[test]
+fn a_dos_partition_table_is_copied_as_it_is() {
+    let machine = Machine::with("unattended: yes\nwipe: yes\n", "dos", Some("ext4"));
+    let target = machine.disk("vda", 100 * MIB, 0xa5);
+    let shown = machine.succeed("");
+    assert!(shown.contains("a dos partition table is not grown"), "{shown}");
+    let (disk, payload) = (fs::read(&target).unwrap(), fs::read(machine.path("payload.raw")).unwrap());
+    assert!(disk[..SIZE as usize] == payload[..], "other bytes");
+    let verdict = run("fdisk", "sfdisk", &["--verify", text(&target)]);
+    assert!(verdict.status.success(), "{verdict:?}");
+    let machine = Machine::with("unattended: yes\nwipe: yes\nfresh-ids: yes\n", "dos", Some("ext4"));
+    let target = machine.disk("vda", 100 * MIB, 0xa5);
+    assert!(machine.fail("").contains("fresh-ids: not with a dos partition table"));
+    assert!(fs::read(target).unwrap().iter().all(|&byte| byte == 0xa5));
+}
+
+#[test]
+fn a_root_in_another_volume_is_copied_and_not_grown() {
+    let machine = Machine::with("unattended: yes\nwipe: yes\n", "gpt", None);
+    let target = machine.disk("vda", 100 * MIB, 0xa5);
+    let shown = machine.succeed("");
+    assert!(shown.contains("a root in LVM or LUKS is not grown"), "{shown}");
+    let row = |disk| judge("gdisk", "sgdisk", &["-i", "2", text(disk)]).stdout;
+    assert!(row(&target) == row(&machine.path("payload.raw")), "the partition is another");
+    let verdict = String::from_utf8(judge("gdisk", "sgdisk", &["-v", text(&target)]).stdout).unwrap();
+    assert!(verdict.contains("No problems found"), "{verdict}");
+    let machine = Machine::with("unattended: yes\nwipe: yes\nssh-keys: [a]\n", "gpt", None);
+    let target = machine.disk("vda", 100 * MIB, 0xa5);
+    assert!(machine.fail("").contains("ssh-keys: the root is in LVM or LUKS"));
+    assert!(fs::read(target).unwrap().iter().all(|&byte| byte == 0xa5));
+}
+
+#[test]
 fn a_person_chooses_the_disk_and_confirms_what_is_lost() {
     let machine = Machine::new("grow: no\n");
     machine.disk("vda", 80 * MIB, 0);
