@@ -75,10 +75,10 @@ pub struct Disk {
     pub size: u64,
     /// Bytes of its sectors.
     pub sector_size: u32,
-    /// Number of the partition that grows, from 1.
+    /// Number of the partition with the root, from 1: the last one.
     pub root_partition: usize,
-    /// Its filesystem.
-    pub root_filesystem: String,
+    /// The filesystem straight in it; none where there is another volume between them.
+    pub root_filesystem: Option<String>,
 }
 
 #[derive(Serialize)]

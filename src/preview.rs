@@ -2,7 +2,7 @@
 //!
 //! The image is read and deployed as a build does it; only the filesystems and the files are not made.
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use diskwright_formats::{
     disk::{Layout, TableKind},
     units::MIB,
@@ -147,7 +147,7 @@ pub fn preview(request: &BuildRequest, progress: &dyn Progress) -> Result<Previe
     let (config, reference) = (build::image_config(&image)?, asked.reference.to_string());
     let wishes = build::wishes(request, &asked, &config, &reference)?;
     let outline = deploy::outline(&config, &merged.tree, &wishes, &ids).context(ErrorKind::Input)?;
-    check_installers(&asked, &outline)?;
+    let installer = of_installer(&asked, &outline);
     let deployed = build::deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     let on_disk = layout::Disk { deployed: &deployed, ids: &ids };
     let wanted = asked.blueprint.blueprint();
@@ -160,7 +160,7 @@ pub fn preview(request: &BuildRequest, progress: &dyn Progress) -> Result<Previe
         updates_from: outline.updates_from,
         disks: disks(request, &asked, &on_disk)?,
         added: added(wanted),
-        warnings: outline.warnings.into_iter().chain(warnings(wanted, request)).collect(),
+        warnings: outline.warnings.into_iter().chain(installer).chain(warnings(wanted, request)).collect(),
     })
 }
 
@@ -172,13 +172,10 @@ pub fn as_yaml<T: Serialize>(value: &T) -> Result<String> {
     blueprint::to_yaml(value).context("writing YAML")
 }
 
-/// Media that install are refused as a build would.
-fn check_installers(asked: &Asked, outline: &Outline) -> Result<()> {
+/// What a medium that installs would not do.
+fn of_installer(asked: &Asked, outline: &Outline) -> Option<String> {
     let is_medium = asked.writers.iter().any(|writer| writer.spec().medium != Medium::Disk);
-    match outline.not_installable {
-        Some(why) if is_medium => Err(anyhow!(why).context(ErrorKind::Input)),
-        _ => Ok(()),
-    }
+    outline.not_grown.filter(|_| is_medium).map(str::to_owned)
 }
 
 /// A disk for each path, in the order of the types.

@@ -75,12 +75,20 @@ fn read(directory: &Path, name: String, dev: &Path) -> Option<Disk> {
         size: size * UNIT,
         sector_size: text("queue/logical_block_size").parse().unwrap_or(512),
         model: text("device/model"),
-        serial: first(["device/serial", "serial"]).unwrap_or_default(),
+        serial: first(["device/serial", "serial"]).unwrap_or_else(|| unit_serial(directory)),
         wwid: first(["device/wwid", "wwid"]).unwrap_or_default(),
         is_read_only: text("ro") == "1",
         paths: names(&name, dev),
         name,
     })
+}
+
+/// The serial number that a SCSI or SATA disk tells of itself. Source: SPC-4, "Unit Serial Number VPD page":
+/// four bytes, the last two of them the length, and ASCII.
+fn unit_serial(directory: &Path) -> String {
+    let page = fs::read(directory.join("device/vpd_pg80")).unwrap_or_default();
+    let text = String::from_utf8_lossy(page.get(4..).unwrap_or_default()).into_owned();
+    text.trim_matches(|c: char| c == '\0' || c.is_whitespace()).to_owned()
 }
 
 /// The device's own path, and udev's links to it.
@@ -114,6 +122,7 @@ mod tests {
         file("sys/block/sda/device/model", "Flash Disk      \n");
         file("sys/block/sr0/size", "0\n");
         file("sys/block/loop0/size", "8\n");
+        fs::write(root.path().join("sys/block/sda/device/vpd_pg80"), b"\0\x80\0\x08  AB-12 ").unwrap();
         fs::create_dir_all(root.path().join("dev/disk/by-id")).unwrap();
         std::os::unix::fs::symlink("../../vda", root.path().join("dev/disk/by-id/virtio-disk-1")).unwrap();
         root
@@ -126,6 +135,7 @@ mod tests {
         let names: Vec<_> = disks.iter().map(|disk| disk.name.as_str()).collect();
         assert_eq!(names, ["sda", "vda"]);
         assert_eq!((disks[0].size, disks[0].model.as_str()), (1 << 30, "Flash Disk"));
+        assert_eq!(disks[0].serial, "AB-12");
         assert_eq!(
             (disks[1].size, disks[1].sector_size, disks[1].serial.as_str()),
             (20 << 30, 4096, "disk-1")

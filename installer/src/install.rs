@@ -7,7 +7,7 @@
 //! Inside the brackets the disk has no partition table: what fails there leaves
 //! a disk that starts nothing, never half of a system.
 
-use std::{fs::File, sync::Arc};
+use std::{fs::File, ops::Range, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use diskwright_formats::sparse::{Piece, Sparse};
@@ -23,11 +23,11 @@ use crate::{
     options::{After, Log, Options, Place},
     payload::{Check, Payload},
     screen::{Bar, Screen},
-    table::{self, Table, Wishes},
+    table::{self, END, Table, Wishes},
 };
 
-/// Bytes at both ends of a disk that partition tables and boot code may take.
-const END: u64 = 1 << 20;
+/// Between two looks whether a disk is gone.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Installs; returns what is to follow.
 ///
@@ -166,38 +166,68 @@ fn write(
         .open(&path)
         .with_context(|| format!("opening {}", path.display()))?;
     let table = plan(machine, payload, disk, options)?;
-    let left =
-        || format!("installing on {}: it has no partition table now and starts nothing", path.display());
-    copy_all(payload, &target, disk.size, screen).with_context(left)?;
+    clear(&target, disk.size).with_context(|| {
+        format!("installing on {}: its old partition table could not be cleared", path.display())
+    })?;
+    let left = || {
+        let gone = if is_gone(machine, disk) { "the disk is gone; " } else { "" };
+        format!("installing on {}: {gone}it has no partition table now and starts nothing", path.display())
+    };
+    copy_all(payload, &table, &target, screen).with_context(left)?;
     put(&table.bytes, &target)
         .and_then(|()| Ok(target.sync_all()?))
         .context("writing the partition table")
         .with_context(left)?;
     drop(target);
-    let installed = Installed { machine, disk: &disk.name, root: table.root, options: &options.file };
-    for line in installed.finish().context("the system is installed, but could not be adapted")? {
+    let Table { root, not_grown, .. } = table;
+    let grow = options.file.grow && not_grown.is_none();
+    let installed = Installed { machine, disk: &disk.name, root, grow, options: &options.file };
+    let said = installed.finish().context("the system is installed, but could not be adapted")?;
+    for line in said.iter().map(String::as_str).chain(not_grown) {
         screen.say(format_args!("{line}"));
     }
     Ok(())
 }
 
 fn plan(machine: &Machine, payload: &Payload, disk: &Disk, options: &Options) -> Result<Table> {
+    let facts = &payload.description.disk;
+    let is_plain = facts.root_filesystem.is_some();
+    ensure!(
+        is_plain || options.file.ssh_keys.is_empty(),
+        "ssh-keys: the root is in LVM or LUKS, where the installer cannot put them"
+    );
     let source = machine.clone();
     let uuids = options
         .file
         .fresh_ids
         .then(|| Box::new(move || source.fresh_uuid()) as Box<dyn FnMut() -> Result<_>>);
-    let wishes = Wishes { size: disk.size, grow: options.file.grow, uuids };
-    table::table(&payload.disk, payload.description.disk.root_partition, wishes)
+    let wishes = Wishes { size: disk.size, grow: options.file.grow, is_plain, uuids };
+    table::table(&payload.disk, facts.root_partition, wishes)
+}
+
+/// Makes both ends of the disk zero.
+fn clear(target: &File, size: u64) -> std::io::Result<()> {
+    for at in [0, size - END] {
+        copy::zero(target, at, END)?;
+    }
+    target.sync_all()
+}
+
+/// Whether the kernel has no such disk any more; it tells a moment after the first error.
+fn is_gone(machine: &Machine, disk: &Disk) -> bool {
+    let directory = machine.sys.join("block").join(&disk.name);
+    (0..10).any(|_| {
+        let is_gone = !directory.exists();
+        if !is_gone {
+            thread::sleep(MOMENT);
+        }
+        is_gone
+    })
 }
 
 /// All but the tables at both ends.
-fn copy_all(payload: &Payload, target: &File, size: u64, screen: &Screen) -> Result<()> {
-    for at in [0, size - END] {
-        copy::zero(target, at, END).context("clearing the old partition table")?;
-    }
-    target.sync_all().context("clearing the old partition table")?;
-    let disk = between_ends(&payload.disk)?;
+fn copy_all(payload: &Payload, table: &Table, target: &File, screen: &Screen) -> Result<()> {
+    let disk = within(&table.between, &payload.disk)?;
     let total = copy::data_len(&disk);
     let bar = Bar::new(screen, "Writing", total);
     let written = copy::write(&disk, target, |bytes| bar.add(bytes))?;
@@ -208,17 +238,16 @@ fn copy_all(payload: &Payload, target: &File, size: u64, screen: &Screen) -> Res
     Ok(())
 }
 
-/// The payload's disk without its partition tables: gaps at both ends.
-fn between_ends(disk: &Arc<Sparse>) -> Result<Sparse> {
-    let mut between = Sparse::new(disk.len());
-    let (first, last) = (END, disk.len().saturating_sub(END));
+/// What of the payload's disk lies in `range`; the rest are gaps.
+fn within(range: &Range<u64>, disk: &Arc<Sparse>) -> Result<Sparse> {
+    let mut within = Sparse::new(disk.len());
     for Piece { offset, data } in disk.pieces() {
-        let (start, end) = ((*offset).max(first), (offset + data.len()).min(last));
+        let (start, end) = ((*offset).max(range.start), (offset + data.len()).min(range.end));
         if start < end {
-            between.insert(start, data.slice(start - offset, end - start))?;
+            within.insert(start, data.slice(start - offset, end - start))?;
         }
     }
-    Ok(between)
+    Ok(within)
 }
 
 /// The backup first: until the primary is there the disk has no table.

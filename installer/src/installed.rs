@@ -36,8 +36,10 @@ struct Partition {
 pub(crate) struct Installed<'a> {
     pub(crate) machine: &'a Machine,
     pub(crate) disk: &'a str,
-    /// First and last byte (exclusive) of the partition with the root filesystem.
+    /// First and last byte (exclusive) of the partition with the root.
     pub(crate) root: std::ops::Range<u64>,
+    /// Whether the root filesystem grows.
+    pub(crate) grow: bool,
     pub(crate) options: &'a Options,
 }
 
@@ -48,8 +50,8 @@ impl Installed<'_> {
     /// The kernel does not show the partitions, or a filesystem cannot be mounted or changed.
     pub(crate) fn finish(&self) -> Result<Vec<String>> {
         let mut said = Vec::new();
-        let Options { grow, kargs, ssh_keys, .. } = self.options;
-        if !*grow && kargs.is_empty() && ssh_keys.is_empty() {
+        let Options { kargs, ssh_keys, .. } = self.options;
+        if !self.grow && kargs.is_empty() && ssh_keys.is_empty() {
             return Ok(said);
         }
         let (mut entries, mut homes) = (0, 0);
@@ -58,7 +60,7 @@ impl Installed<'_> {
                 continue;
             }
             let mounted = Mounted::new(&partition.path)?;
-            if *grow && partition.start == self.root.start {
+            if self.grow && partition.start == self.root.start {
                 let size = mounted.grow(partition.size)?;
                 said.push(format!("root filesystem: {} MiB", size >> 20));
             }

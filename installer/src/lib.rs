@@ -24,5 +24,6 @@ mod payload;
 mod remote;
 pub mod screen;
 mod table;
+mod terminal;
 
 pub use choose::Rule;

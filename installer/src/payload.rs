@@ -43,8 +43,10 @@ pub(crate) struct DiskFacts {
     pub(crate) size: u64,
     /// Bytes of a sector that the partition table counts in.
     pub(crate) sector_size: u32,
-    /// Number, from 1, of the partition that grows.
+    /// Number, from 1, of the partition with the root.
     pub(crate) root_partition: usize,
+    /// The filesystem straight in it; none where it is in LVM or LUKS.
+    pub(crate) root_filesystem: Option<String>,
 }
 
 /// When the payload is checked as a whole.

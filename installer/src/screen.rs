@@ -3,8 +3,7 @@
 
 use std::{
     fmt::Arguments,
-    fs::File,
-    io::{BufRead as _, BufReader, Write},
+    io::{self, Write as _, stdin, stdout},
     path::PathBuf,
     sync::{
         Mutex, PoisonError,
@@ -15,41 +14,37 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-/// Columns of a progress bar.
+use crate::terminal::{Terminal, Typed, listen};
+
+/// Columns of a progress bar at most, and of what is beside it.
 const BAR: usize = 30;
+const BESIDE: usize = 46;
 /// Between two states of a progress bar: a serial line is slow.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The consoles, and what is typed on them.
 pub struct Screen {
-    outputs: Mutex<Vec<Box<dyn Write + Send>>>,
-    lines: Mutex<Receiver<String>>,
+    /// None: standard output.
+    terminals: Mutex<Vec<Terminal>>,
+    typed: Mutex<Receiver<Typed>>,
     is_verbose: bool,
 }
 
 impl Screen {
     /// The terminals at `paths`; those that cannot be opened are left out. None: standard input and output.
     pub fn open(paths: &[PathBuf]) -> Self {
-        let (sender, lines) = channel();
-        let mut outputs: Vec<Box<dyn Write + Send>> = Vec::new();
-        for path in paths {
-            let Ok(terminal) = File::options().read(true).write(true).open(path) else { continue };
-            let Ok(input) = terminal.try_clone() else { continue };
-            outputs.push(Box::new(terminal));
-            let sender = sender.clone();
-            thread::spawn(move || {
-                BufReader::new(input).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-            });
+        let (sender, typed) = channel();
+        let terminals: Vec<_> = paths.iter().filter_map(|path| Terminal::open(path).ok()).collect();
+        for terminal in &terminals {
+            // one that can only show is a console as well
+            let _ = terminal.listen(sender.clone());
         }
-        if outputs.is_empty() {
-            outputs.push(Box::new(std::io::stdout()));
-            thread::spawn(move || {
-                std::io::stdin().lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-            });
+        if terminals.is_empty() {
+            thread::spawn(move || listen(stdin(), &sender));
         }
-        Self { outputs: Mutex::new(outputs), lines: Mutex::new(lines), is_verbose: false }
+        Self { terminals: Mutex::new(terminals), typed: Mutex::new(typed), is_verbose: false }
     }
 
     /// Whether [`Self::detail`] shows anything.
@@ -72,21 +67,36 @@ impl Screen {
     /// Asks, and waits for a line from any of the consoles.
     ///
     /// # Errors
-    /// No console can be typed on any more.
+    /// Whoever was asked wants to stop, or no console can be typed on any more.
     pub fn ask(&self, question: Arguments<'_>) -> Result<String> {
         self.print(&format!("{question} "));
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = lines.recv().context("no console to answer on; give `unattended` and `disk`")?;
-        Ok(line.trim().to_owned())
-    }
-
-    /// A console that is gone is no reason to stop.
-    fn print(&self, text: &str) {
-        for output in self.outputs.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
-            let _ = output.write_all(text.as_bytes());
-            let _ = output.flush();
+        let typed = self.typed.lock().unwrap_or_else(PoisonError::into_inner);
+        match typed.recv().context("no console to answer on; give `unattended` and `disk`")? {
+            Typed::Line(line) => Ok(line),
+            Typed::Stop => bail!("stopped at the keyboard; every disk is as it was"),
         }
     }
+
+    fn print(&self, text: &str) {
+        self.draw(|_| text.to_owned());
+    }
+
+    /// Shows what fits into so many columns. A console that is gone is no reason to stop.
+    fn draw(&self, text: impl Fn(usize) -> String) {
+        let mut terminals = self.terminals.lock().unwrap_or_else(PoisonError::into_inner);
+        for terminal in terminals.iter_mut() {
+            let text = text(terminal.columns());
+            let _ = terminal.show(&text);
+        }
+        if terminals.is_empty() {
+            let _ = plain(&text(usize::MAX));
+        }
+    }
+}
+
+fn plain(text: &str) -> io::Result<()> {
+    stdout().write_all(text.as_bytes())?;
+    stdout().flush()
 }
 
 /// A step of known length, as a bar with its rate.
@@ -112,21 +122,25 @@ impl<'a> Bar<'a> {
         let Ok(mut shown) = self.shown.try_lock() else { return };
         if shown.elapsed() >= PAUSE {
             *shown = Instant::now();
-            self.screen.print(&format!("\r{}", self.line(done)));
+            self.screen.draw(|columns| format!("\r{}", self.line(done, columns)));
         }
     }
 
     /// Shows the end of the step.
     pub fn finish(self) {
-        self.screen.print(&format!("\r{}\r\n", self.line(self.done.load(Ordering::Relaxed))));
+        let done = self.done.load(Ordering::Relaxed);
+        self.screen.draw(|columns| format!("\r{}\r\n", self.line(done, columns)));
     }
 
-    fn line(&self, done: u64) -> String {
+    fn line(&self, done: u64, columns: usize) -> String {
         let share = done as f64 / self.total.max(1) as f64;
-        let filled = (share * BAR as f64) as usize;
         let rate = done as f64 / self.start.elapsed().as_secs_f64().max(0.001) / f64::from(1 << 20);
-        let bar = format!("{}{}", "#".repeat(filled.min(BAR)), ".".repeat(BAR.saturating_sub(filled)));
-        format!("{:<22} [{bar}] {:>3.0} %  {rate:.0} MiB/s ", self.label, share * 100.0)
+        let width = columns.saturating_sub(BESIDE).min(BAR);
+        let filled = ((share * width as f64) as usize).min(width);
+        let bar = format!("{}{}", "#".repeat(filled), ".".repeat(width - filled));
+        let line = format!("{:<22} [{bar}] {:>3.0} %  {rate:>4.0} MiB/s ", self.label, share * 100.0);
+        // a line that reaches the margin would begin a new one
+        line.chars().take(columns - 1).collect()
     }
 }
 

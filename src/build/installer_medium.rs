@@ -133,7 +133,7 @@ impl Installers {
         deployed: &Deployed,
         size: u64,
     ) -> Result<payload::Facts> {
-        let root = deployed.volumes.last().and_then(Volume::content).context("a disk without a root")?;
+        let root = deployed.volumes.last().and_then(Volume::content);
         Ok(payload::Facts {
             name: self.name.clone(),
             architecture: image_config(image)?.architecture().to_owned(),
@@ -148,7 +148,7 @@ impl Installers {
                 size,
                 sector_size: deployed.table.sector_size,
                 root_partition: deployed.volumes.len(),
-                root_filesystem: root.filesystem.kind.to_owned(),
+                root_filesystem: root.map(|root| root.filesystem.kind.to_owned()),
             },
         })
     }

@@ -197,8 +197,8 @@ pub struct Outline {
     pub updates_from: String,
     /// What a user may want to know before.
     pub warnings: Vec<String>,
-    /// Why no installer puts this disk on a machine, if none does.
-    pub not_installable: Option<&'static str>,
+    /// Why an installer leaves this disk as small as it is, if it does.
+    pub not_grown: Option<&'static str>,
 }
 
 /// Looks at the image as [`deploy`] does, and changes nothing.
@@ -215,7 +215,7 @@ pub fn outline(image: &ImageConfig, tree: &Tree, wishes: &Wishes<'_>, ids: &Ids)
         bootloader: system.bootloader_notes(&scheme),
         updates_from: system.target.image_reference().clone(),
         warnings: warnings.collect(),
-        not_installable: medium::not_installable(&scheme),
+        not_grown: medium::not_grown(&scheme),
     })
 }
 

@@ -11,6 +11,7 @@ mod qemu;
 mod aarch64;
 mod blueprint;
 mod changes;
+mod faults;
 mod fedora;
 mod firmware;
 mod formats;

@@ -1,65 +1,98 @@
-//! The first serial port of a machine: what it printed so far, and a way to type.
+//! The first serial port of a machine: what it printed so far, and somebody at a terminal who answers.
 
-use std::fs;
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+use super::qmp::Monitor;
 
 /// Whoever asks sets the terminal up after the question.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// What the console is waited for to say, and what is typed then.
-pub(crate) type Typed = (&'static str, &'static str);
+/// What is done at the machine.
+#[derive(Clone, Copy)]
+pub(crate) enum Act {
+    /// Keys are pressed; none: what was printed is only noted.
+    Type(&'static str),
+    /// The device of this name is pulled out.
+    Remove(&'static str),
+}
 
-/// The port. QEMU writes what is printed to a file and passes on what is typed at a socket.
+/// What the console is waited for to say, and what is done then.
+pub(crate) type Cue = (&'static str, Act);
+
+/// The port. QEMU writes what is printed to a file, and to a pseudo terminal where keys are pressed.
 pub(crate) struct Console {
-    log: PathBuf,
-    port: Option<UnixStream>,
-    /// What is still to be typed, first things first.
-    typed: Vec<Typed>,
-    /// How much of what was printed is before the last answer.
+    scratch: PathBuf,
+    hands: Option<Hands>,
+    /// What is still to be done, first things first.
+    cues: Vec<Cue>,
+    /// How much of what was printed is up to the last cue.
     answered: usize,
+}
+
+/// What reaches into the machine.
+struct Hands {
+    monitor: Monitor,
+    terminal: File,
 }
 
 impl Console {
     /// The port of a machine whose files are in `scratch`.
-    pub(crate) fn new(scratch: &Path, typed: &[Typed]) -> Self {
-        Self { log: scratch.join("serial"), port: None, typed: typed.to_vec(), answered: 0 }
+    pub(crate) fn new(scratch: &Path, cues: &[Cue]) -> Self {
+        Self { scratch: scratch.into(), hands: None, cues: cues.to_vec(), answered: 0 }
     }
 
     /// QEMU's arguments for it.
     pub(crate) fn arguments(scratch: &Path) -> [String; 4] {
-        let log = scratch.join("serial");
-        let socket =
-            format!("socket,id=serial,server=on,wait=off,path={0}.socket,logfile={0}", log.display());
-        ["-chardev".into(), socket, "-serial".into(), "chardev:serial".into()]
+        let port = format!("pty,id=serial,logfile={}", scratch.join("serial").display());
+        ["-chardev".into(), port, "-serial".into(), "chardev:serial".into()]
     }
 
-    /// What was printed so far; types when it is time.
+    /// What was printed so far; acts when it is time.
     pub(crate) fn printed(&mut self) -> String {
-        let console = String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned();
-        self.drain();
-        if let Some((prompt, text)) = self.typed.first()
-            && console.get(self.answered..).is_some_and(|new| new.contains(prompt))
-            && let Some(port) = &mut self.port
-        {
-            std::thread::sleep(PAUSE);
-            if port.write_all(text.as_bytes()).is_ok() {
-                self.typed.remove(0);
-                self.answered = console.len();
-            }
+        let printed = fs::read(self.scratch.join("serial")).unwrap_or_default();
+        let printed = String::from_utf8_lossy(&printed).into_owned();
+        let Some(&(prompt, act)) = self.cues.first() else { return printed };
+        if self.hands.is_none() {
+            self.hands = Hands::open(&self.scratch);
         }
-        console
+        if let Some(at) = printed.get(self.answered..).and_then(|new| new.find(prompt))
+            && let Some(hands) = &mut self.hands
+            && hands.act(act).is_some()
+        {
+            self.cues.remove(0);
+            self.answered += at + prompt.len();
+        }
+        printed
+    }
+}
+
+impl Hands {
+    fn open(scratch: &Path) -> Option<Self> {
+        let mut monitor = Monitor::open(scratch)?;
+        let path = monitor.terminal("serial")?;
+        let flags = OFlags::NOCTTY.bits() as i32;
+        let terminal = File::options().read(true).write(true).custom_flags(flags).open(path).ok()?;
+        let mut shown = terminal.try_clone().ok()?;
+        // lest the machine waits for a reader; only the log is looked at
+        thread::spawn(move || io::copy(&mut shown, &mut io::sink()));
+        Some(Self { monitor, terminal })
     }
 
-    /// Takes what the port printed, lest it waits for a reader; only the log is looked at.
-    fn drain(&mut self) {
-        if self.port.is_none() {
-            let socket = format!("{}.socket", self.log.display());
-            self.port = UnixStream::connect(socket).ok().filter(|port| port.set_nonblocking(true).is_ok());
+    fn act(&mut self, act: Act) -> Option<()> {
+        match act {
+            Act::Type("") => Some(()),
+            Act::Type(keys) => {
+                thread::sleep(PAUSE);
+                self.terminal.write_all(keys.as_bytes()).ok()
+            }
+            Act::Remove(device) => self.monitor.remove(device),
         }
-        let mut buffer = [0; 4096];
-        while self.port.as_mut().is_some_and(|port| port.read(&mut buffer).is_ok_and(|count| count > 0)) {}
     }
 }

@@ -49,8 +49,6 @@ pub(crate) enum Drive {
     },
     /// A raw file as a disc.
     Disc(PathBuf),
-    /// A raw file as a disk that is only read.
-    Copy(PathBuf),
     /// None: the machine starts from its network card, with a file that DHCP names.
     Network {
         /// What QEMU's TFTP server has.
@@ -58,6 +56,8 @@ pub(crate) enum Drive {
         /// A file there, or an address.
         file: String,
     },
+    /// A raw file as a stick at a USB port, only read.
+    Stick(PathBuf),
 }
 
 impl Drive {
@@ -73,10 +73,12 @@ impl Drive {
                 ),
             ),
             Self::Disc(path) => (only_read("media=cdrom", path), "ide-cd,drive=medium".into()),
-            Self::Copy(path) => (only_read("media=disk", path), "virtio-blk-pci,drive=medium".into()),
+            Self::Stick(path) => (only_read("media=disk", path), "usb-storage,drive=medium".into()),
             Self::Network { .. } => return Vec::new(),
         };
-        vec!["-drive".into(), drive, "-device".into(), format!("{device},bootindex=0")]
+        let port =
+            if matches!(self, Self::Stick(_)) { vec!["-device".into(), "qemu-xhci".into()] } else { vec![] };
+        [port, vec!["-drive".into(), drive, "-device".into(), format!("{device},bootindex=0")]].concat()
     }
 
     /// The network card, and the network with `more` of QEMU's options.
@@ -92,8 +94,47 @@ impl Drive {
     }
 }
 
-/// QEMU's arguments for a disk (qcow2) beside the one that is booted from, known by its serial number.
-pub(crate) fn target(path: &Path, serial: &str) -> [String; 4] {
-    let drive = format!("if=none,id={serial},format=qcow2,discard=unmap,file={}", path.display());
-    ["-drive".into(), drive, "-device".into(), format!("virtio-blk-pci,drive={serial},serial={serial}")]
+/// A disk (qcow2) beside the one that is booted from, known by its serial number.
+pub(crate) struct Target {
+    pub(crate) path: PathBuf,
+    pub(crate) serial: String,
+    pub(crate) trouble: Trouble,
+}
+
+/// What can happen to a disk.
+#[derive(Clone, Copy)]
+pub(crate) enum Trouble {
+    /// Nothing.
+    None,
+    /// This sector, of 512 bytes, cannot be written.
+    BadSector(u64),
+    /// It can be pulled out, by its serial number.
+    Pulled,
+}
+
+impl Target {
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let (serial, path) = (&self.serial, self.path.display());
+        let (options, bus, device) = match self.trouble {
+            Trouble::None => (format!("format=qcow2,file={path}"), None, "virtio-blk-pci".into()),
+            Trouble::BadSector(sector) => (
+                format!(
+                    "driver=blkdebug,inject-error.0.event=none,inject-error.0.iotype=write,\
+                     inject-error.0.sector={sector},image.driver=qcow2,image.file.driver=file,\
+                     image.file.filename={path}"
+                ),
+                None,
+                "virtio-blk-pci".into(),
+            ),
+            Trouble::Pulled => (
+                format!("format=qcow2,file={path}"),
+                Some(format!("virtio-scsi-pci,id=bus-{serial}")),
+                format!("scsi-hd,bus=bus-{serial}.0,id={serial}"),
+            ),
+        };
+        let drive = format!("if=none,id={serial},discard=unmap,{options}");
+        let bus = bus.map(|bus| ["-device".into(), bus]).into_iter().flatten();
+        let device = format!("{device},drive={serial},serial={serial}");
+        ["-drive".into(), drive].into_iter().chain(bus).chain(["-device".into(), device]).collect()
+    }
 }

@@ -18,18 +18,20 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 mod console;
 mod hardware;
+mod qmp;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use console::{Console, Typed};
-use hardware::{ARM, ARM_UEFI, Board, Drive, PC, SECURE_UEFI, UEFI};
+use console::{Act, Console, Cue};
+use hardware::{ARM, ARM_UEFI, Board, Drive, PC, SECURE_UEFI, Target, Trouble, UEFI};
+use qmp::Monitor;
 
 /// What an emulated kernel dies of in its first second, on a busy host, before it sees a disk.
 const EMULATOR_FAULTS: [&str; 2] = ["IO-APIC + timer doesn't work", "Oops: int3"];
@@ -42,8 +44,9 @@ const EARLY_EPILOGUE: &str = "\nsection end\nsync\nsystemctl poweroff --force\n"
 const EARLY_RUNNER: &str = "[Unit]\nAfter=basic.target\n[Service]\nType=exec\nStandardOutput=null\n\
                             StandardError=null\nExecStart=/bin/bash /run/credentials/@system/script\n";
 /// What a console shows when waiting longer is useless.
-const DEAD_ENDS: [&str; 5] =
-    ["Kernel panic", "emergency mode", "emergency shell", "grub rescue>", "The installation failed"];
+const DEAD_ENDS: [&str; 4] = ["Kernel panic", "emergency mode", "emergency shell", "grub rescue>"];
+/// The same, of an installer.
+const FAILURE: &str = "The installation failed";
 /// What explains a dead end may come after its mark.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -52,10 +55,12 @@ pub(crate) struct Machine {
     board: Board,
     drive: Drive,
     /// Disks beside the one that is booted from, with their serial numbers.
-    targets: Vec<(PathBuf, String)>,
+    targets: Vec<Target>,
     credentials: Vec<(String, String)>,
     firmware: Option<[&'static str; 2]>,
-    typed: Vec<Typed>,
+    cues: Vec<Cue>,
+    /// Whether an installation may fail and the machine goes on.
+    may_fail: bool,
     ssh_port: Option<u16>,
 }
 
@@ -81,9 +86,9 @@ impl Machine {
         Self::with(Drive::Disc(medium.into()))
     }
 
-    /// A machine that boots a copy of `medium` on a disk.
-    pub(crate) fn with_copy(medium: &Path) -> Self {
-        Self::with(Drive::Copy(medium.into()))
+    /// A machine that boots a copy of `medium` on a USB stick.
+    pub(crate) fn with_stick(medium: &Path) -> Self {
+        Self::with(Drive::Stick(medium.into()))
     }
 
     /// A machine that starts from its network card: DHCP names `file`, below `directory` by TFTP or an address.
@@ -98,7 +103,8 @@ impl Machine {
             targets: Vec::new(),
             credentials: Vec::new(),
             firmware: None,
-            typed: Vec::new(),
+            cues: Vec::new(),
+            may_fail: false,
             ssh_port: None,
         }
     }
@@ -120,8 +126,29 @@ impl Machine {
     }
 
     /// Adds a disk (qcow2) with this serial number.
-    pub(crate) fn target(mut self, disk: &Path, serial: &str) -> Self {
-        self.targets.push((disk.into(), serial.into()));
+    pub(crate) fn target(self, disk: &Path, serial: &str) -> Self {
+        self.troubled(disk, serial, Trouble::None)
+    }
+
+    /// The same, with a sector of 512 bytes that cannot be written.
+    pub(crate) fn worn(self, disk: &Path, serial: &str, sector: u64) -> Self {
+        self.troubled(disk, serial, Trouble::BadSector(sector))
+    }
+
+    /// The same, pulled out once `prompt` was printed, after what was asked before.
+    pub(crate) fn pulled(mut self, disk: &Path, serial: &'static str, prompt: &'static str) -> Self {
+        self.cues.push((prompt, Act::Remove(serial)));
+        self.troubled(disk, serial, Trouble::Pulled)
+    }
+
+    fn troubled(mut self, disk: &Path, serial: &str, trouble: Trouble) -> Self {
+        self.targets.push(Target { path: disk.into(), serial: serial.into(), trouble });
+        self
+    }
+
+    /// An installation that fails is not the end.
+    pub(crate) fn may_fail(mut self) -> Self {
+        self.may_fail = true;
         self
     }
 
@@ -134,7 +161,7 @@ impl Machine {
 
     /// Types `text` at the first serial port once `prompt` was printed there, after what was asked before.
     pub(crate) fn types(mut self, prompt: &'static str, text: &'static str) -> Self {
-        self.typed.push((prompt, text));
+        self.cues.push((prompt, Act::Type(text)));
         self
     }
 
@@ -222,8 +249,8 @@ impl Machine {
         let mut qemu = qemu.unwrap_or_else(|error| {
             panic!("starting {} (packages {}): {error}", self.board.program, self.board.packages)
         });
-        let mut console = Console::new(scratch.path(), &self.typed);
-        let outcome = wait(&mut qemu, &mut console, start + timeout);
+        let mut console = Console::new(scratch.path(), &self.cues);
+        let outcome = self.wait(&mut qemu, &mut console, start + timeout);
         let text = |name| {
             let bytes = fs::read(scratch.path().join(name)).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
@@ -233,6 +260,30 @@ impl Machine {
             Ok(()) => Ok(report),
             Err(why) => Err((why, report)),
         }
+    }
+
+    fn wait(&self, qemu: &mut Child, console: &mut Console, deadline: Instant) -> Result<(), String> {
+        loop {
+            if let Some(status) = qemu.try_wait().map_err(|e| e.to_string())? {
+                return if status.success() { Ok(()) } else { Err(format!("qemu: {status}")) };
+            }
+            let console = console.printed();
+            let dead_end = self.dead_ends().find(|mark| console.contains(*mark));
+            let why = dead_end.map(|mark| format!("console says {mark:?}"));
+            let why = why.or_else(|| (Instant::now() > deadline).then(|| "no power off".into()));
+            if let Some(why) = why {
+                std::thread::sleep(LAST_WORDS);
+                let _ = qemu.kill();
+                let _ = qemu.wait();
+                return Err(why);
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    fn dead_ends(&self) -> impl Iterator<Item = &'static str> {
+        let failure = (!self.may_fail).then_some(FAILURE);
+        DEAD_ENDS.into_iter().chain(failure)
     }
 
     fn command(&self, scratch: &Path) -> Command {
@@ -249,9 +300,11 @@ impl Machine {
             .arg("-chardev")
             .arg(format!("file,id=report,path={}", scratch.join("report").display()))
             .args(Console::arguments(scratch))
+            .args(Monitor::arguments(scratch))
             .args(self.drive.arguments())
-            .args(self.targets.iter().flat_map(|(path, serial)| hardware::target(path, serial)))
-            .stdin(Stdio::null());
+            .args(self.targets.iter().flat_map(Target::arguments))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         for (name, value) in &self.credentials {
             command.arg("-smbios").arg(format!("type=11,value=io.systemd.credential.binary:{name}={value}"));
         }
@@ -291,24 +344,5 @@ impl Report {
             tail(&self.serial),
             tail(&self.output)
         )
-    }
-}
-
-fn wait(qemu: &mut Child, console: &mut Console, deadline: Instant) -> Result<(), String> {
-    loop {
-        if let Some(status) = qemu.try_wait().map_err(|e| e.to_string())? {
-            return if status.success() { Ok(()) } else { Err(format!("qemu: {status}")) };
-        }
-        let console = console.printed();
-        let dead_end = DEAD_ENDS.iter().find(|mark| console.contains(**mark));
-        let why = dead_end.map(|mark| format!("console says {mark:?}"));
-        let why = why.or_else(|| (Instant::now() > deadline).then(|| "no power off".into()));
-        if let Some(why) = why {
-            std::thread::sleep(LAST_WORDS);
-            let _ = qemu.kill();
-            let _ = qemu.wait();
-            return Err(why);
-        }
-        std::thread::sleep(Duration::from_millis(500));
     }
 }

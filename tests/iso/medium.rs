@@ -159,6 +159,40 @@ fn the_payload_is_divided_as_the_blueprint_asks() {
     assert!(!opened.text("boot/grub/grub.cfg").contains("rd.lvm"), "the installer waits for volumes");
 }
 
+/// What an installer copies as it is, and how that is said before.
+#[test]
+fn a_disk_that_an_installer_does_not_grow_is_said_to_stay() {
+    let volumes = "{type: lvm, logical_volumes: [{name: a, mountpoint: /}]}";
+    for (disk, filesystem, words) in [
+        (
+            "{type: dos, partitions: [{mountpoint: /}]}".to_owned(),
+            Value::from("ext4"),
+            "a dos partition table",
+        ),
+        (format!("{{partitions: [{volumes}]}}"), Value::Null, "a root in LVM or LUKS"),
+        (
+            "{partitions: [{type: luks, passphrase: p, mountpoint: /}]}".into(),
+            Value::Null,
+            "a root in LVM or LUKS",
+        ),
+    ] {
+        let blueprint = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+        let path = text(blueprint.path());
+        fs::write(blueprint.path(), format!("customizations: {{disk: {disk}}}\n")).unwrap();
+        let opened = Opened::new(&["-t", "iso", "--size", "fit", "-b", &path]);
+        let words = format!("the installer does not grow {words}");
+        assert!(opened.built.said().contains(&words), "{}", opened.built.said());
+        let said: Value = serde_json::from_slice(&opened.file("diskwright/payload.json")).unwrap();
+        assert_eq!(said["disk"]["root_filesystem"], filesystem);
+        let menu = opened.text("boot/grub/grub.cfg");
+        assert!(!menu.contains("rd.l"), "the installer waits for volumes: {menu}");
+        let layout = crate::image().write();
+        let plan = ["plan", "-t", "iso", "--no-cache", "-b", &path, &layout.reference()];
+        let plan = pass("diskwright", env!("CARGO_BIN_EXE_diskwright"), &plan);
+        assert!(plan.contains(&words), "{plan}");
+    }
+}
+
 #[test]
 fn the_kernel_is_the_images_and_the_second_initramfs_starts_the_installer() {
     let opened = Opened::new(&["-t", "iso", "--karg", "a.b=c", "--karg", "spoken=\"two words\""]);

@@ -74,30 +74,6 @@ fn an_image_that_nothing_boots_on_a_medium_is_refused() {
 }
 
 #[test]
-fn a_disk_that_an_installer_could_not_lay_out_is_refused() {
-    let layout = image().write();
-    let blueprint = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
-    let path = text(blueprint.path());
-    for (disk, words) in [
-        ("{type: dos, partitions: [{mountpoint: /}]}", ["dos partition table", "gpt"]),
-        (
-            "{partitions: [{type: lvm, logical_volumes: [{name: a, mountpoint: /}]}]}",
-            ["LVM or LUKS", "straight in"],
-        ),
-        ("{partitions: [{type: luks, passphrase: p, mountpoint: /}]}", ["LVM or LUKS", "straight in"]),
-    ] {
-        fs::write(blueprint.path(), format!("customizations: {{disk: {disk}}}\n")).unwrap();
-        refuse(&Built::new(&layout, &["-t", "iso", "-b", &path]), 3, &words);
-        let mut plan = std::process::Command::new(env!("CARGO_BIN_EXE_diskwright"));
-        let plan = plan.args(["plan", "-t", "iso", "--no-cache", "-b", &path]).arg(layout.reference());
-        let output = plan.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(3), "{said}");
-        assert!(words.iter().all(|word| said.contains(word)), "{said}");
-    }
-}
-
-#[test]
 fn a_disk_does_not_become_an_installer() {
     let built = Built::new(&image().write(), &["-t", "raw"]);
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_diskwright"))

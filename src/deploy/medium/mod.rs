@@ -11,7 +11,7 @@ mod menu;
 pub mod network;
 mod units;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use diskwright_formats::{
     cpio,
     disk::TableKind,
@@ -46,6 +46,8 @@ const EL_TORITO: &str = "boot/grub/eltorito.img";
 const APPLICATION: &str = "DISKWRIGHT";
 /// What a disk's kernel is told of its own filesystems.
 const OF_THE_DISK: [&str; 3] = ["root", "boot", "rw"];
+/// The same, of the volumes that they are in: how such arguments begin.
+const OF_ITS_VOLUMES: [&str; 2] = ["rd.luks", "rd.lvm"];
 
 /// A medium without its payload.
 #[derive(Debug)]
@@ -116,8 +118,8 @@ impl Base {
     ) -> Result<Self> {
         let mut system = System::examine(image, tree, wishes)?;
         let scheme = system.scheme(tree, wishes, ids)?;
-        if let Some(why) = not_installable(&scheme) {
-            bail!(why);
+        if let Some(note) = not_grown(&scheme) {
+            progress.note(note);
         }
         let rootfs = Rootfs { tree, root: tree.root() };
         let kernel = Kernel::find(&rootfs)?;
@@ -137,17 +139,16 @@ impl Base {
     }
 }
 
-/// Why an installer could not put the disk on a machine: it writes a GUID partition table for the
-/// disk that it finds, and grows the ext4 of the root in its partition.
-pub(super) fn not_installable(scheme: &Scheme) -> Option<&'static str> {
-    let is_plain = |what: &What<_>| matches!(what, What::Filesystem(_));
-    let root = scheme.parts.iter().find(|part| part.what.holds("/"));
+/// Why an installer leaves the disk as small as it is, if it does: it grows a GUID partition table,
+/// and an ext4 straight in the last partition.
+pub(super) fn not_grown(scheme: &Scheme) -> Option<&'static str> {
     if scheme.table.kind == TableKind::Dos {
-        return Some("an installer medium cannot install a dos partition table: use gpt for --type iso");
+        return Some("the installer does not grow a dos partition table: give the disk its size with --size");
     }
-    (!root.is_some_and(|part| is_plain(&part.what))).then_some(
-        "an installer medium cannot install a root in LVM or LUKS: for --type iso the filesystem of / is straight in \
-         its partition, which the installer grows; other volumes may be in LVM or LUKS",
+    let root = scheme.parts.last();
+    let is_plain = root.is_some_and(|part| matches!(part.what, What::Filesystem(_)) && part.what.holds("/"));
+    (!is_plain).then_some(
+        "the installer does not grow a root in LVM or LUKS: give the disk its size with --size, or grow it when it runs",
     )
 }
 
@@ -227,6 +228,7 @@ fn arguments(
 ) -> Result<KernelArguments> {
     let mut arguments = system.kernel_arguments(tree, wishes, scheme)?;
     OF_THE_DISK.into_iter().for_each(|key| arguments.delete(key));
+    arguments.retain(|argument| !OF_ITS_VOLUMES.iter().any(|start| argument.starts_with(start)));
     for left_out in arguments.retain(menu::is_plain) {
         progress.note(&format!("the installer's kernel does without '{left_out}': GRUB would change it"));
     }
