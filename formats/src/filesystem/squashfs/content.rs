@@ -86,7 +86,8 @@ impl Writer<'_> {
         for &file in files {
             self.stored[file].blocks = vec![0; all[file].len().div_ceil(bytes as u64) as usize];
         }
-        let windows = files.iter().flat_map(|&file| all[file].windows(bytes).map(move |window| (file, window)));
+        let windows =
+            files.iter().flat_map(|&file| all[file].windows(bytes).map(move |window| (file, window)));
         let pack = |(file, window): (usize, Window)| {
             let plain = read(all[file], window)?;
             let packed = if is_zero(&plain) { None } else { Some(block(options.compression, plain)?) };

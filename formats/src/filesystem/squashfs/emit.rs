@@ -12,9 +12,7 @@ use super::{
     inode::{self, Facts},
     layout::Layout,
     metadata::{Metadata, Place},
-    ondisk::{
-        FLAG_DUPLICATES, FLAG_EXPORT, FLAG_NO_XATTRS, MAGIC, MAJOR, NO_TABLE, PADDING, Superblock,
-    },
+    ondisk::{FLAG_DUPLICATES, FLAG_EXPORT, FLAG_NO_XATTRS, MAGIC, MAJOR, NO_TABLE, PADDING, Superblock},
     table::{Table, table},
     xattr,
 };
