@@ -110,6 +110,13 @@ fn edges() -> Tree {
         deep = corpus::directory(&mut tree, deep, "d");
     }
     corpus::file(&mut tree, deep, "bottom", Sparse::from_bytes(*b"deep"));
+    // nothing can change the mode of a link, so neither can unsquashfs
+    let all: Vec<_> = tree.walk().map(|(_, id)| id).collect();
+    for id in all {
+        if matches!(tree.node(id).kind, Kind::Symlink(_)) {
+            tree.node_mut(id).meta.mode = 0o777;
+        }
+    }
     tree
 }
 
