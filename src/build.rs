@@ -2,6 +2,7 @@
 //! ([`BuildReport`]), and [`build`], the only place where the stages meet.
 
 mod installer_medium;
+mod live_system;
 
 use std::{
     fs::File,
@@ -46,6 +47,8 @@ use crate::{
 const BLUEPRINT_MAX: u64 = 16 << 20;
 /// Longest list of SSH keys in bytes.
 const KEYS_MAX: u64 = 1 << 20;
+/// Bytes of a disk's sector where nothing else is asked for.
+const SECTOR_SIZE: u32 = 512;
 /// The type that can become an AMI.
 const AMI: &str = "ami";
 /// Longest key file of an encrypted volume, in bytes; cryptsetup takes no longer one.
@@ -128,21 +131,18 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
     let (image, merged) = fetch_and_merge(&asked.reference, &request.source, &boots, progress)?;
     let ids = ids(request, &asked, &image);
-    let medium = InstallerMedium::prepare(request, &asked, &image, &merged, &ids, progress)?;
-    let deployed = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
-    progress.begin("laying out the disk", None);
-    let options = options(request, &image, &deployed, &ids)?;
-    let places = asked.places(request, &options.architecture)?;
-    let (optical, places): (Vec<_>, Vec<_>) = places.into_iter().partition(Place::is_optical);
-    let on_disk = layout::Disk { deployed: &deployed, ids: &ids };
-    let mut disks = lay_out_all(&on_disk, places, asked.size).context("laying out the disk")?;
-    if let (Some(medium), Some(place)) = (medium, optical.into_iter().next()) {
-        let medium = medium.finish(request, &asked, &image, &on_disk, &options, progress)?;
-        disks.push((place, Arc::new(medium)));
-    }
-    drop(deployed);
+    let live = live_system::make(request, &asked, &image, &merged, &ids, progress)?;
+    let places = asked.places(request, image_config(&image)?.architecture())?;
+    let (live_places, places): (Vec<_>, Vec<_>) = places.into_iter().partition(Place::is_live);
+    let (disks, options) = if places.is_empty() {
+        (Vec::new(), options(request, &image, SECTOR_SIZE, Firmware::Efi, &ids)?)
+    } else {
+        lay_out(request, &asked, &image, merged, places, &ids, progress)?
+    };
+    let live = live_places.into_iter().zip(live.map(Arc::new));
+    let files: Vec<_> = disks.iter().cloned().chain(live).collect();
     let with_sums = !request.choices.no_checksums;
-    let mut written = write::write_all(&disks, &asked.writers, &options, with_sums, &mut outputs, progress)?;
+    let mut written = write::write_all(&files, &asked.writers, &options, with_sums, &mut outputs, progress)?;
     if let Some(destination) = &asked.push {
         push::push(destination, &mut written, &request.source, progress)?;
     }
@@ -151,6 +151,31 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     outputs.commit()?;
     let aws = publish(request, &disks, &image, progress)?;
     Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written, aws, origin })
+}
+
+/// The disks, and the media that install them, with what formats record beside.
+fn lay_out(
+    request: &BuildRequest,
+    asked: &Asked,
+    image: &OciImage,
+    merged: Merged,
+    places: Vec<Place>,
+    ids: &Ids,
+    progress: &dyn Progress,
+) -> Result<(Vec<(Place, Arc<Sparse>)>, Options)> {
+    let medium = InstallerMedium::prepare(request, asked, image, &merged, ids, progress)?;
+    let deployed = deploy_volumes(request, asked, image, merged, ids, progress)?;
+    progress.begin("laying out the disk", None);
+    let firmware = firmware(&deployed.volumes);
+    let options = options(request, image, deployed.table.sector_size, firmware, ids)?;
+    let (optical, places): (Vec<_>, Vec<_>) = places.into_iter().partition(Place::is_optical);
+    let on_disk = layout::Disk { deployed: &deployed, ids };
+    let mut disks = lay_out_all(&on_disk, places, asked.size).context("laying out the disk")?;
+    if let (Some(medium), Some(place)) = (medium, optical.into_iter().next()) {
+        let medium = medium.finish(request, asked, image, &on_disk, &options, progress)?;
+        disks.push((place, Arc::new(medium)));
+    }
+    Ok((disks, options))
 }
 
 /// A request whose names are known to mean something.
@@ -431,8 +456,13 @@ fn firmware(volumes: &[Volume]) -> Firmware {
 }
 
 /// What formats record beside the disk.
-fn options(request: &BuildRequest, image: &OciImage, deployed: &Deployed, ids: &Ids) -> Result<Options> {
-    let (sector_size, firmware) = (deployed.table.sector_size, firmware(&deployed.volumes));
+fn options(
+    request: &BuildRequest,
+    image: &OciImage,
+    sector_size: u32,
+    firmware: Firmware,
+    ids: &Ids,
+) -> Result<Options> {
     Ok(request.choices.applied(Options {
         compression: request.compression,
         sector_size,

@@ -154,13 +154,14 @@ fn flags() -> String {
     table
 }
 
-/// Every field of a blueprint, and what disks and installation media do with it.
+/// Every field of a blueprint, and what disks, installation media and systems in memory do with it.
 fn support() -> String {
-    let mut table = String::from("| key | | disks | installation media |\n|---|---|---|---|\n");
+    let mut table = String::from("| key | | disks | installation media | from memory |\n|---|---|---|---|---|\n");
     let sign = |refused: Option<&str>| refused.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
-    for (disk, medium) in field_support(Medium::Disk).into_iter().zip(field_support(Medium::Optical)) {
-        let (on_disk, on_medium) = (sign(disk.refused), sign(medium.refused));
-        writeln!(table, "| `{}` | {} | {on_disk} | {on_medium} |", disk.field, disk.about).unwrap();
+    let [disk, medium, live] = [Medium::Disk, Medium::Optical, Medium::Live].map(field_support);
+    for ((disk, medium), live) in disk.into_iter().zip(medium).zip(live) {
+        let [on_disk, on_medium, in_memory] = [disk.refused, medium.refused, live.refused].map(sign);
+        writeln!(table, "| `{}` | {} | {on_disk} | {on_medium} | {in_memory} |", disk.field, disk.about).unwrap();
     }
     table
 }

@@ -118,7 +118,7 @@ impl Written {
             return convert(name, file, back);
         }
         match self.name {
-            "raw-xz" => shell("xz-utils", &format!("xz -tv {file}; xz -dc < {file} > {dir}/back")),
+            "raw-xz" | "pxe-tar-xz" => shell("xz-utils", &format!("xz -tv {file}; xz -dc < {file} > {dir}/back")),
             "raw-zst" => shell("zstd", &format!("zstd -qt {file}; zstd -qdc < {file} > {dir}/back")),
             "raw-gz" => shell("gzip", &format!("gzip -t < {file}; gzip -dc < {file} > {dir}/back")),
             "gce" => {
@@ -409,7 +409,7 @@ fn formats_of_one_path_write_one_file() {
 
 /// Formats that have one byte or more for so many of a gap.
 fn is_cheap_per_gap(name: &str) -> bool {
-    !["raw-xz", "raw-zst", "raw-gz", "gce"].contains(&name)
+    !["raw-xz", "raw-zst", "raw-gz", "gce", "pxe-tar-xz"].contains(&name)
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Row {
     pub disk: Support,
     /// What installation media do with it.
     pub optical: Support,
+    /// What systems that run from memory do with it.
+    pub live: Support,
 }
 
 const MEDIUM: &str = "only installation media have it; build the type iso";
@@ -29,16 +31,27 @@ const ANACONDA: &str = "it configures Anaconda, which is not used; what is to be
 
 const BTRFS: &str = "btrfs cannot be written yet; ext4 can";
 
+const NO_DISK: &str = "a system that runs from memory has no disk; build a disk or an installer";
+const NO_BOOT: &str = "a system that runs from memory boots for the first time each time; build a disk or an installer";
+const NO_FIPS: &str = "FIPS mode verifies the kernel that is on the disk; build a disk or an installer";
+const NO_MENU: &str = "the menu is a template, to be changed where it is served";
+
 const fn always(field: &'static str) -> Row {
-    Row { field, disk: Support::Done, optical: Support::Done }
+    Row { field, disk: Support::Done, optical: Support::Done, live: Support::Done }
+}
+
+const fn stored(field: &'static str, why: &'static str) -> Row {
+    Row { field, disk: Support::Done, optical: Support::Done, live: Support::Refused(why) }
 }
 
 const fn medium(field: &'static str) -> Row {
-    Row { field, disk: Support::Refused(MEDIUM), optical: Support::Done }
+    let refused = Support::Refused(MEDIUM);
+    Row { field, disk: refused, optical: Support::Done, live: refused }
 }
 
 const fn never(field: &'static str, why: &'static str) -> Row {
-    Row { field, disk: Support::Refused(why), optical: Support::Refused(why) }
+    let refused = Support::Refused(why);
+    Row { field, disk: refused, optical: refused, live: refused }
 }
 
 /// Every field of the schema, by its own row or that of what it is in.
@@ -53,19 +66,19 @@ pub static TABLE: &[Row] = &[
     always("customizations.kernel.append"),
     always("customizations.directories"),
     always("customizations.files"),
-    always("customizations.filesystem"),
-    always("customizations.disk"),
+    stored("customizations.filesystem", NO_DISK),
+    stored("customizations.disk", NO_DISK),
     never("customizations.disk.partitions.subvolumes", BTRFS),
     always("customizations.timezone"),
     always("customizations.locale"),
     always("customizations.services"),
     always("customizations.firewall"),
     always("customizations.sshd"),
-    always("customizations.fips"),
+    stored("customizations.fips", NO_FIPS),
     always("customizations.cacerts"),
-    always("customizations.ignition"),
+    stored("customizations.ignition", NO_BOOT),
     always("customizations.cloud_init"),
-    always("customizations.bootloader.grub2"),
+    stored("customizations.bootloader.grub2", NO_MENU),
     always("customizations.installer.sudo-nopasswd"),
     medium("customizations.installer.unattended"),
     medium("customizations.installer.bootloader.grub2.menu-timeout"),
@@ -102,6 +115,7 @@ impl Row {
         match medium {
             Medium::Disk => self.disk,
             Medium::Optical => self.optical,
+            Medium::Live => self.live,
         }
     }
 }

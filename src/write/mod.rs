@@ -91,6 +91,12 @@ impl Place {
         self.writers.iter().any(|writer| writer.spec().medium == Medium::Optical)
     }
 
+    /// Whether a system goes there that runs from memory.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.writers.iter().any(|writer| writer.spec().medium == Medium::Live)
+    }
+
     /// What the size of its disk is a multiple of, in bytes.
     #[must_use]
     pub fn size_multiple(&self) -> u64 {

@@ -16,6 +16,7 @@ mod firmware;
 mod formats;
 mod install;
 mod iso;
+mod pxe;
 mod selinux;
 mod trixie;
 mod verity;

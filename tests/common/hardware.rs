@@ -51,10 +51,12 @@ pub(crate) enum Drive {
     Disc(PathBuf),
     /// A raw file as a disk that is only read.
     Copy(PathBuf),
+    /// None: kernel, initramfs and arguments, as a bootloader would load them.
+    Kernel(PathBuf, PathBuf, String),
 }
 
 impl Drive {
-    pub(crate) fn arguments(&self) -> [String; 4] {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let only_read = |kind: &str, path: &Path| {
             format!("if=none,id=medium,{kind},format=raw,readonly=on,file={}", path.display())
         };
@@ -67,8 +69,13 @@ impl Drive {
             ),
             Self::Disc(path) => (only_read("media=cdrom", path), "ide-cd,drive=medium".into()),
             Self::Copy(path) => (only_read("media=disk", path), "virtio-blk-pci,drive=medium".into()),
+            Self::Kernel(kernel, initramfs, arguments) => {
+                let [kernel, initramfs] = [kernel, initramfs].map(|path| path.display().to_string());
+                let words = ["-kernel", &kernel, "-initrd", &initramfs, "-append", arguments];
+                return words.map(ToOwned::to_owned).to_vec();
+            }
         };
-        ["-drive".into(), drive, "-device".into(), format!("{device},bootindex=0")]
+        vec!["-drive".into(), drive, "-device".into(), format!("{device},bootindex=0")]
     }
 }
 

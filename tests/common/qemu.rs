@@ -86,6 +86,11 @@ impl Machine {
         Self::with(Drive::Copy(medium.into()))
     }
 
+    /// A machine without a drive, that starts this kernel.
+    pub(crate) fn with_kernel(kernel: &Path, initramfs: &Path, arguments: &str) -> Self {
+        Self::with(Drive::Kernel(kernel.into(), initramfs.into(), arguments.into()))
+    }
+
     fn with(drive: Drive) -> Self {
         Self {
             board: PC,

@@ -8,6 +8,7 @@ mod options;
 pub mod ova;
 mod parts;
 mod progress;
+pub mod pxe;
 pub mod qcow2;
 pub mod raw;
 pub mod vagrant;
@@ -29,6 +30,8 @@ pub enum Medium {
     Disk,
     /// An optical disc of 2,048-byte sectors.
     Optical,
+    /// Files that machines load from a network, to run in memory.
+    Live,
 }
 
 /// What is fixed for a format: names, paths, and what it asks of the disk.
@@ -149,6 +152,7 @@ pub static WRITERS: &[&dyn FormatWriter] = &[
     &containerdisk::ContainerDisk,
     &vagrant::Vagrant,
     &iso::Iso,
+    &pxe::Pxe,
 ];
 
 /// The format with that name or alias.

@@ -5,8 +5,8 @@
 //! `docs/installer-medium.md` is the contract with the installer.
 
 mod drivers;
-mod initramfs;
-mod menu;
+pub(super) mod initramfs;
+pub(super) mod menu;
 mod units;
 
 use anyhow::{Context, Result, bail, ensure};
