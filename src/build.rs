@@ -1,6 +1,7 @@
 //! The build: what is asked ([`BuildRequest`]), what comes of it
 //! ([`BuildReport`]), and [`build`], the only place where the stages meet.
 
+mod anaconda_medium;
 mod installer_medium;
 mod live_system;
 
@@ -80,6 +81,8 @@ pub struct BuildRequest {
     pub target_imgref: Option<String>,
     /// The program that an installer medium starts; `None` means the one beside this program.
     pub installer: Option<PathBuf>,
+    /// The image that a medium of Anaconda installs, in the syntax of `reference`.
+    pub installer_payload: Option<String>,
     /// Build without the image's logically bound images, should there be some.
     pub skip_bound_images: bool,
     /// A file of keys that may log in as root by SSH.
@@ -133,23 +136,26 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let ids = ids(request, &asked, &image);
     let live = live_system::make(request, &asked, &image, &merged, &ids, progress)?;
     let places = asked.places(request, image_config(&image)?.architecture())?;
+    let anaconda = anaconda_medium::make(request, &asked, &image, &merged, &ids, progress)?;
     let (live_places, places): (Vec<_>, Vec<_>) = places.into_iter().partition(Place::is_live);
+    let (anaconda_places, places): (Vec<_>, Vec<_>) = places.into_iter().partition(Place::is_anaconda);
     let (disks, options) = if places.is_empty() {
         (Vec::new(), options(request, &image, SECTOR_SIZE, Firmware::Efi, &ids)?)
     } else {
         lay_out(request, &asked, &image, merged, places, &ids, progress)?
     };
     let live = live_places.into_iter().zip(live.map(Arc::new));
-    let files: Vec<_> = disks.iter().cloned().chain(live).collect();
+    let anaconda = anaconda_places.into_iter().zip(anaconda.map(Arc::new));
+    let files: Vec<_> = disks.into_iter().chain(anaconda).chain(live).collect();
     let with_sums = !request.choices.no_checksums;
     let mut written = write::write_all(&files, &asked.writers, &options, with_sums, &mut outputs, progress)?;
     if let Some(destination) = &asked.push {
         push::push(destination, &mut written, &request.source, progress)?;
     }
-    let origin = origin(&asked, &image, &options, &disks);
+    let origin = origin(&asked, &image, &options, &files);
     record::write(&mut outputs, &request.output, &origin, &written)?;
     outputs.commit()?;
-    let aws = publish(request, &disks, &image, progress)?;
+    let aws = publish(request, &files, &image, progress)?;
     Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written, aws, origin })
 }
 
@@ -187,6 +193,7 @@ pub(crate) struct Asked {
     secrets: Secrets,
     pub(crate) size: DiskSize,
     push: Option<push::Destination>,
+    payload: Option<Reference>,
 }
 
 impl Asked {
@@ -217,10 +224,14 @@ impl Asked {
             Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
+        let payload = anaconda_medium::payload(request, &writers)?;
+        if payload.is_some() {
+            deploy::medium::anaconda::check(blueprint.blueprint())?;
+        }
         let secrets = secrets(blueprint.blueprint())?;
         request.choices.check(&writers)?;
         let push = request.choices.push.as_deref().map(push::Destination::parse).transpose()?;
-        let asked = Self { reference, writers, blueprint, root_ssh_keys, secrets, size, push };
+        let asked = Self { reference, writers, blueprint, root_ssh_keys, secrets, size, push, payload };
         // Which architecture it will be does not change whether the paths are good.
         asked.places(request, source::host_architecture())?;
         Ok(asked)

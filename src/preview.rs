@@ -220,7 +220,7 @@ fn disks(request: &BuildRequest, asked: &Asked, on_disk: &layout::Disk<'_>) -> R
     let sizes = on_disk.wishes()?;
     let mut disks: Vec<Disk> = Vec::new();
     let specs = asked.writers.iter().map(|writer| writer.spec());
-    for spec in specs.filter(|spec| spec.medium != Medium::Live) {
+    for spec in specs.filter(|spec| !matches!(spec.medium, Medium::Live | Medium::Anaconda)) {
         if let Some(disk) = disks.iter_mut().find(|disk| disk.path == spec.path) {
             disk.types.push(spec.name);
             continue;

@@ -25,11 +25,7 @@ const BLOCK_BYTES: u32 = 128 << 10;
 /// # Errors
 /// A root that the filesystem cannot hold; reading content and writing the spool.
 pub fn lay_out(live: Live, spool: File, ids: &Ids, progress: &dyn Progress) -> Result<Sparse> {
-    progress.begin("compressing the root filesystem", Some(data_len(&live.root)));
-    let options =
-        squashfs::Options { compression: Compression::Xz, block_bytes: BLOCK_BYTES, time: ids.time() };
-    let rootfs = squashfs::write(&live.root, &options, spool, &|bytes| progress.advance(bytes));
-    let rootfs = rootfs.context("making the root filesystem")?;
+    let rootfs = root_filesystem(&live.root, spool, ids, progress)?;
     let text = |text: &str| Sparse::from_bytes(text.as_bytes());
     let mut entries = directories(&live.efi);
     entries.extend(live.efi.into_iter().map(|(path, content)| file(&path, 0o644, content)));
@@ -39,6 +35,18 @@ pub fn lay_out(live: Live, spool: File, ids: &Ids, progress: &dyn Progress) -> R
     entries.push(file("rootfs.img", 0o644, rootfs));
     entries.push(file("vmlinuz", 0o755, live.kernel));
     Ok(archive(&entries, ids.time().seconds)?)
+}
+
+/// A root filesystem that is only read; what is compressed goes to `spool`, a new file without a name.
+///
+/// # Errors
+/// A tree that the filesystem cannot hold; reading content and writing the spool.
+pub fn root_filesystem(tree: &Tree, spool: File, ids: &Ids, progress: &dyn Progress) -> Result<Sparse> {
+    progress.begin("compressing the root filesystem", Some(data_len(tree)));
+    let options =
+        squashfs::Options { compression: Compression::Xz, block_bytes: BLOCK_BYTES, time: ids.time() };
+    let made = squashfs::write(tree, &options, spool, &|bytes| progress.advance(bytes));
+    made.context("making the root filesystem")
 }
 
 fn file(name: &str, mode: u32, content: Sparse) -> Entry {

@@ -154,14 +154,14 @@ fn flags() -> String {
     table
 }
 
-/// Every field of a blueprint, and what disks, installation media and systems in memory do with it.
+/// Every field of a blueprint, and what each kind of output does with it.
 fn support() -> String {
-    let mut table = String::from("| key | | disks | installation media | from memory |\n|---|---|---|---|---|\n");
+    let mut table = String::from("| key | | disks | iso | bootc-installer | pxe-tar-xz |\n|---|---|---|---|---|---|\n");
     let sign = |refused: Option<&str>| refused.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
-    let [disk, medium, live] = [Medium::Disk, Medium::Optical, Medium::Live].map(field_support);
-    for ((disk, medium), live) in disk.into_iter().zip(medium).zip(live) {
-        let [on_disk, on_medium, in_memory] = [disk.refused, medium.refused, live.refused].map(sign);
-        writeln!(table, "| `{}` | {} | {on_disk} | {on_medium} | {in_memory} |", disk.field, disk.about).unwrap();
+    let media = [Medium::Disk, Medium::Optical, Medium::Anaconda, Medium::Live].map(field_support);
+    for (at, field) in media[0].iter().enumerate() {
+        let signs = media.each_ref().map(|medium| sign(medium[at].refused)).join(" | ");
+        writeln!(table, "| `{}` | {} | {signs} |", field.field, field.about).unwrap();
     }
     table
 }

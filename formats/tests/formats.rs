@@ -99,7 +99,7 @@ impl Written {
 
     fn qemu_name(&self) -> Option<&'static str> {
         Some(match self.name {
-            "raw" | "ami" | "iso" => "raw",
+            "raw" | "ami" | "iso" | "bootc-installer" => "raw",
             "qcow2" | "oci" => "qcow2",
             "vmdk" | "vmdk-sparse" => "vmdk",
             "vhd" | "vhd-dynamic" | "azure" => "vpc",

@@ -21,13 +21,17 @@ pub struct Row {
     pub disk: Support,
     /// What installation media do with it.
     pub optical: Support,
+    /// What media of Anaconda do with it.
+    pub anaconda: Support,
     /// What systems that run from memory do with it.
     pub live: Support,
 }
 
 const MEDIUM: &str = "only installation media have it; build the type iso";
-const ANACONDA: &str = "it configures Anaconda, which is not used; what is to be on the system is asked for by the \
-    other customizations";
+const ANACONDA: &str = "it configures Anaconda, which the type bootc-installer has; what is to be on the system is \
+    asked for by the other customizations";
+const COPIED: &str = "Anaconda installs the image as it is: bring it in the image, or say it in \
+    customizations.installer.kickstart";
 
 const BTRFS: &str = "btrfs cannot be written yet; ext4 can";
 
@@ -36,22 +40,37 @@ const NO_BOOT: &str = "a system that runs from memory boots for the first time e
 const NO_FIPS: &str = "FIPS mode verifies the kernel that is on the disk; build a disk or an installer";
 const NO_MENU: &str = "the menu is a template, to be changed where it is served";
 
+const FLATPAKS: &str = "flatpaks are not put on media; install them in the image";
+
+const DONE: Support = Support::Done;
+
 const fn always(field: &'static str) -> Row {
-    Row { field, disk: Support::Done, optical: Support::Done, live: Support::Done }
+    Row { field, disk: DONE, optical: DONE, anaconda: DONE, live: DONE }
 }
 
+/// What is written into the system, which Anaconda copies as it is.
+const fn written(field: &'static str) -> Row {
+    Row { field, disk: DONE, optical: DONE, anaconda: Support::Refused(COPIED), live: DONE }
+}
+
+/// As [`written`], of systems that have a disk.
 const fn stored(field: &'static str, why: &'static str) -> Row {
-    Row { field, disk: Support::Done, optical: Support::Done, live: Support::Refused(why) }
+    Row { live: Support::Refused(why), ..written(field) }
 }
 
 const fn medium(field: &'static str) -> Row {
     let refused = Support::Refused(MEDIUM);
-    Row { field, disk: refused, optical: Support::Done, live: refused }
+    Row { field, disk: refused, optical: DONE, anaconda: DONE, live: refused }
+}
+
+/// What only Anaconda knows.
+const fn kickstart(field: &'static str) -> Row {
+    Row { anaconda: DONE, ..never(field, ANACONDA) }
 }
 
 const fn never(field: &'static str, why: &'static str) -> Row {
     let refused = Support::Refused(why);
-    Row { field, disk: refused, optical: refused, live: refused }
+    Row { field, disk: refused, optical: refused, anaconda: refused, live: refused }
 }
 
 /// Every field of the schema, by its own row or that of what it is in.
@@ -64,27 +83,28 @@ pub static TABLE: &[Row] = &[
     always("customizations.sshkey"),
     always("customizations.hostname"),
     always("customizations.kernel.append"),
-    always("customizations.directories"),
-    always("customizations.files"),
+    written("customizations.directories"),
+    written("customizations.files"),
     stored("customizations.filesystem", NO_DISK),
     stored("customizations.disk", NO_DISK),
     never("customizations.disk.partitions.subvolumes", BTRFS),
     always("customizations.timezone"),
+    written("customizations.timezone.ntpservers"),
     always("customizations.locale"),
-    always("customizations.services"),
-    always("customizations.firewall"),
-    always("customizations.sshd"),
-    stored("customizations.fips", NO_FIPS),
-    always("customizations.cacerts"),
+    written("customizations.services"),
+    written("customizations.firewall"),
+    written("customizations.sshd"),
+    Row { live: Support::Refused(NO_FIPS), ..always("customizations.fips") },
+    written("customizations.cacerts"),
     stored("customizations.ignition", NO_BOOT),
-    always("customizations.cloud_init"),
+    written("customizations.cloud_init"),
     stored("customizations.bootloader.grub2", NO_MENU),
     always("customizations.installer.sudo-nopasswd"),
     medium("customizations.installer.unattended"),
     medium("customizations.installer.bootloader.grub2.menu-timeout"),
-    never("customizations.installer.kickstart", ANACONDA),
-    never("customizations.installer.modules", ANACONDA),
-    never("customizations.installer.payload.flatpaks", ANACONDA),
+    kickstart("customizations.installer.kickstart"),
+    kickstart("customizations.installer.modules"),
+    never("customizations.installer.payload.flatpaks", FLATPAKS),
     medium("customizations.iso"),
 ];
 
@@ -115,6 +135,7 @@ impl Row {
         match medium {
             Medium::Disk => self.disk,
             Medium::Optical => self.optical,
+            Medium::Anaconda => self.anaconda,
             Medium::Live => self.live,
         }
     }

@@ -323,6 +323,9 @@ pub struct SystemArgs {
     /// Program that an installer starts [default: diskwright-install beside this program]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub installer: Option<PathBuf>,
+    /// Image that a medium of Anaconda (bootc-installer) installs; IMAGE is Anaconda's
+    #[arg(long, value_name = "REFERENCE")]
+    pub installer_payload_ref: Option<String>,
     /// Reference that the installed system updates from [default: IMAGE]
     #[arg(long, value_name = "REFERENCE")]
     pub target_imgref: Option<String>,
@@ -374,6 +377,7 @@ impl SystemArgs {
             kargs: self.kargs.clone(),
             no_default_kernel_args: self.no_default_kernel_args,
             installer: self.installer.clone(),
+            installer_payload: self.installer_payload_ref.clone(),
             target_imgref: self.target_imgref.clone(),
             skip_bound_images: self.skip_bound_images,
             root_ssh_authorized_keys: self.root_ssh_authorized_keys.clone(),

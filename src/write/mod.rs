@@ -91,6 +91,12 @@ impl Place {
         self.writers.iter().any(|writer| writer.spec().medium == Medium::Optical)
     }
 
+    /// Whether a medium of Anaconda goes there.
+    #[must_use]
+    pub fn is_anaconda(&self) -> bool {
+        self.writers.iter().any(|writer| writer.spec().medium == Medium::Anaconda)
+    }
+
     /// Whether a system goes there that runs from memory.
     #[must_use]
     pub fn is_live(&self) -> bool {

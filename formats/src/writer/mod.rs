@@ -30,6 +30,8 @@ pub enum Medium {
     Disk,
     /// An optical disc of 2,048-byte sectors.
     Optical,
+    /// An optical disc with Anaconda on it, which installs.
+    Anaconda,
     /// Files that machines load from a network, to run in memory.
     Live,
 }
@@ -151,7 +153,8 @@ pub static WRITERS: &[&dyn FormatWriter] = &[
     &qcow2::OCI,
     &containerdisk::ContainerDisk,
     &vagrant::Vagrant,
-    &iso::Iso,
+    &iso::ISO,
+    &iso::ANACONDA,
     &pxe::Pxe,
 ];
 

@@ -39,6 +39,7 @@ use diskwright_formats::tree::{Meta, NodeId, Time, Tree};
 use crate::blueprint::{Blueprint, Customizations};
 use accounts::Accounts;
 use place::Root;
+pub(super) use password::field as hashed_password;
 pub use root_ssh::authorize_root;
 use settings::Settings;
 

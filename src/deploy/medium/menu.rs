@@ -14,7 +14,7 @@ pub(in crate::deploy) fn is_plain(argument: &str) -> bool {
 }
 
 /// Seconds until the first entry starts, if nobody says.
-const TIMEOUT: u32 = 10;
+pub(super) const TIMEOUT: u32 = 10;
 
 /// The text of the menu; `timeout` is in seconds.
 ///

@@ -4,6 +4,7 @@
 //!
 //! `docs/installer-medium.md` is the contract with the installer.
 
+pub mod anaconda;
 mod drivers;
 pub(super) mod initramfs;
 pub(super) mod menu;
