@@ -165,7 +165,8 @@ pub fn preview(request: &BuildRequest, progress: &dyn Progress) -> Result<Previe
     let wishes = build::wishes(request, &asked, &config, &reference)?;
     let outline = deploy::outline(&config, &merged.tree, &wishes, &ids).context(ErrorKind::Input)?;
     check_installers(&asked, &outline)?;
-    let live = || deploy::live::live(&config, merged.clone(), &wishes, &ids, progress).context(ErrorKind::Input);
+    let live =
+        || deploy::live::live(&config, merged.clone(), &wishes, &ids, progress).context(ErrorKind::Input);
     let archives = archives(&asked, live)?;
     let deployed = build::deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     let on_disk = layout::Disk { deployed: &deployed, ids: &ids };

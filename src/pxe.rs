@@ -55,7 +55,8 @@ fn file(name: &str, mode: u32, content: Sparse) -> Entry {
 
 /// The directories of these files, outer ones first.
 fn directories(files: &[(String, Sparse)]) -> Vec<Entry> {
-    let parents = |path: &str| path.match_indices('/').map(|(at, _)| path[..=at].to_owned()).collect::<Vec<_>>();
+    let parents =
+        |path: &str| path.match_indices('/').map(|(at, _)| path[..=at].to_owned()).collect::<Vec<_>>();
     let all: BTreeSet<_> = files.iter().flat_map(|(path, _)| parents(path)).collect();
     all.iter().map(|path| file(path, 0o755, Sparse::default())).collect()
 }

@@ -136,7 +136,8 @@ fn the_medium_is_laid_out_as_anaconda_expects() {
     let medium = built.medium();
     let said = pass("gdisk", "sgdisk", &["-v", text(&medium)]);
     assert!(said.contains("No problems found"), "{said}");
-    let torito = pass("xorriso", "xorriso", &["-no_rc", "-indev", text(&medium), "-report_el_torito", "plain"]);
+    let torito =
+        pass("xorriso", "xorriso", &["-no_rc", "-indev", text(&medium), "-report_el_torito", "plain"]);
     assert!(torito.contains("UEFI"), "{torito}");
     let label = pass("util-linux", "blkid", &["-p", "-s", "LABEL", "-o", "value", text(&medium)]);
     let at = built.extracted();
@@ -159,7 +160,11 @@ fn the_medium_is_laid_out_as_anaconda_expects() {
 fn check_runtime(image: &Path) {
     let show = |path: &str| pass("squashfs-tools", "unsquashfs", &["-cat", text(image), path]);
     assert_eq!(show("usr/sbin/anaconda"), "anaconda");
-    assert!(show(".buildstamp").starts_with("[Main]\nProduct=Tiny 1\nVersion=1\n"), "{}", show(".buildstamp"));
+    assert!(
+        show(".buildstamp").starts_with("[Main]\nProduct=Tiny 1\nVersion=1\n"),
+        "{}",
+        show(".buildstamp")
+    );
     assert!(show("etc/passwd").contains("\ninstall:x:0:0:root:"));
     let list = pass("squashfs-tools", "unsquashfs", &["-ll", text(image)]);
     assert!(list.contains("/default.target -> /usr/lib/systemd/system/anaconda.target"), "{list}");
@@ -219,7 +224,8 @@ fn the_kickstart_says_what_the_blueprint_asks_for() {
     ] {
         assert!(whole.lines().any(|other| other == line), "no '{line}' in: {whole}");
     }
-    let modules = ["-cat", text(&at.join("images/install.img")), "etc/anaconda/conf.d/90-blueprint.conf"].map(str::to_owned);
+    let modules = ["-cat", text(&at.join("images/install.img")), "etc/anaconda/conf.d/90-blueprint.conf"]
+        .map(str::to_owned);
     let modules = pass("squashfs-tools", "unsquashfs", &modules.each_ref().map(String::as_str));
     assert_eq!(modules, "[Anaconda]\nforbidden_modules =\n    org.fedoraproject.Anaconda.Modules.Users\n");
 }
@@ -246,19 +252,27 @@ fn what_cannot_be_is_refused() {
     let with = ["-t", "bootc-installer", "--installer-payload-ref", &reference];
     let target = ["--target-imgref", "registry.example.com/os:1"];
     let new = |image: &Tiny, arguments: &[&[&str]]| Built::new(image, &arguments.concat());
-    let words = ["no Anaconda: no usr/sbin/anaconda and no usr/bin/anaconda", "--type iso installs any bootable image"];
+    let words = [
+        "no Anaconda: no usr/sbin/anaconda and no usr/bin/anaconda",
+        "--type iso installs any bootable image",
+    ];
     new(&Tiny::default(), &[&with, &target]).refused(3, &words);
     let bare = installer().with_file("usr/lib/modules/6.1.0/initramfs.img", initramfs("bash\n"));
     new(&bare, &[&with, &target]).refused(3, &["no module anaconda of dracut", "anaconda-dracut"]);
-    new(&installer(), &[&["-t", "bootc-installer"]]).refused(2, &["needs --installer-payload-ref", "--type iso"]);
+    new(&installer(), &[&["-t", "bootc-installer"]])
+        .refused(2, &["needs --installer-payload-ref", "--type iso"]);
     new(&installer(), &[&["-t", "raw"], &with[2..]]).refused(2, &["means nothing", "bootc-installer"]);
     new(&installer(), &[&with, &["-t", "raw"]]).refused(2, &["is built alone"]);
     new(&installer(), &[&with]).refused(2, &["no machine finds its updates", "--target-imgref"]);
     let arm = Tiny::default().for_architecture("arm64").write();
     let foreign = arm.reference();
-    new(&installer(), &[&with[..3], &[&foreign], &target]).refused(4, &["reading the image to install", "arm64"]);
+    new(&installer(), &[&with[..3], &[&foreign], &target])
+        .refused(4, &["reading the image to install", "arm64"]);
     for (wishes, words) in [
-        ("installer: {kickstart: {contents: text}}, user: [{name: ada}]", ["kickstart replaces", "customizations.user"]),
+        (
+            "installer: {kickstart: {contents: text}}, user: [{name: ada}]",
+            ["kickstart replaces", "customizations.user"],
+        ),
         ("files: [{path: /etc/x, data: y}]", ["customizations.files", "as it is"]),
     ] {
         let wishes = blueprint(wishes);

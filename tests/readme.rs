@@ -156,7 +156,8 @@ fn flags() -> String {
 
 /// Every field of a blueprint, and what each kind of output does with it.
 fn support() -> String {
-    let mut table = String::from("| key | | disks | iso | bootc-installer | pxe-tar-xz |\n|---|---|---|---|---|---|\n");
+    let mut table =
+        String::from("| key | | disks | iso | bootc-installer | pxe-tar-xz |\n|---|---|---|---|---|---|\n");
     let sign = |refused: Option<&str>| refused.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
     let media = [Medium::Disk, Medium::Optical, Medium::Anaconda, Medium::Live].map(field_support);
     for (at, field) in media[0].iter().enumerate() {

@@ -118,7 +118,9 @@ impl Written {
             return convert(name, file, back);
         }
         match self.name {
-            "raw-xz" | "pxe-tar-xz" => shell("xz-utils", &format!("xz -tv {file}; xz -dc < {file} > {dir}/back")),
+            "raw-xz" | "pxe-tar-xz" => {
+                shell("xz-utils", &format!("xz -tv {file}; xz -dc < {file} > {dir}/back"))
+            }
             "raw-zst" => shell("zstd", &format!("zstd -qt {file}; zstd -qdc < {file} > {dir}/back")),
             "raw-gz" => shell("gzip", &format!("gzip -t < {file}; gzip -dc < {file} > {dir}/back")),
             "gce" => {

@@ -36,7 +36,8 @@ const COPIED: &str = "Anaconda installs the image as it is: bring it in the imag
 const BTRFS: &str = "btrfs cannot be written yet; ext4 can";
 
 const NO_DISK: &str = "a system that runs from memory has no disk; build a disk or an installer";
-const NO_BOOT: &str = "a system that runs from memory boots for the first time each time; build a disk or an installer";
+const NO_BOOT: &str =
+    "a system that runs from memory boots for the first time each time; build a disk or an installer";
 const NO_FIPS: &str = "FIPS mode verifies the kernel that is on the disk; build a disk or an installer";
 const NO_MENU: &str = "the menu is a template, to be changed where it is served";
 

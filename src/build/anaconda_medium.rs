@@ -23,10 +23,7 @@ use crate::{
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// The image to install, if one is asked for, by a medium that can.
-pub(super) fn payload(
-    request: &BuildRequest,
-    writers: &[&dyn FormatWriter],
-) -> Result<Option<Reference>> {
+pub(super) fn payload(request: &BuildRequest, writers: &[&dyn FormatWriter]) -> Result<Option<Reference>> {
     let found = writers.iter().map(|writer| writer.spec()).find(|spec| spec.medium == Medium::Anaconda);
     let usage = |text: String, hint: &str| {
         Err(anyhow!(text).context(Hint(hint.to_owned())).context(ErrorKind::Usage))
@@ -65,7 +62,11 @@ pub(super) fn make(
     let options =
         source::Options { target_arch: Some(config.architecture().to_owned()), ..request.source.clone() };
     let blobs = source::blobs(payload, &options, progress).context("reading the image to install")?;
-    ensure!(blobs.architecture == config.architecture(), "the image to install is for {}", blobs.architecture);
+    ensure!(
+        blobs.architecture == config.architecture(),
+        "the image to install is for {}",
+        blobs.architecture
+    );
     let payload = Payload { target: &target, files: layout(&blobs) };
     let made = anaconda(&config, merged.tree.clone(), &wishes, payload, ids, progress);
     let anaconda::Anaconda { mut medium, runtime } =

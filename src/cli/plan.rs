@@ -75,7 +75,8 @@ pub fn plan(found: &Preview) -> String {
     }
     for archive in &found.archives {
         let types = archive.types.join(", ");
-        let _ = writeln!(text, "{} ({types}): runs from memory, {} of files", archive.path, size(archive.size));
+        let _ =
+            writeln!(text, "{} ({types}): runs from memory, {} of files", archive.path, size(archive.size));
         let _ = writeln!(text, "  kernel: {}\n", super::text::printable(&archive.kernel_arguments));
     }
     let lists = [

@@ -24,14 +24,24 @@ fn a_system_runs_from_memory() {
     let blueprint = scratch.join("live.yaml");
     fs::write(&blueprint, include_str!("pxe.yaml")).unwrap();
     let image = demo::image("DISKWRIGHT_DEMO_IMAGE_TRIXIE", "demo-image-trixie", " --suite trixie --metal");
-    let arguments = ["--blueprint", blueprint.to_str().unwrap(), "--karg", demo::PATIENCE, "--target-imgref", "registry.example.com/live:1"];
+    let arguments = [
+        "--blueprint",
+        blueprint.to_str().unwrap(),
+        "--karg",
+        demo::PATIENCE,
+        "--target-imgref",
+        "registry.example.com/live:1",
+    ];
     demo::build_as("pxe-tar-xz", &image, &scratch, &arguments);
-    let unpacked = Command::new("tar").arg("-xJf").arg(scratch.join("xz/pxe.tar.xz")).arg("-C").arg(&scratch).status();
+    let unpacked =
+        Command::new("tar").arg("-xJf").arg(scratch.join("xz/pxe.tar.xz")).arg("-C").arg(&scratch).status();
     assert!(unpacked.unwrap_or_else(|error| panic!("tar (package tar): {error}")).success());
     let port = serve(scratch.join("rootfs.img"));
-    let arguments = arguments_of_menu(&scratch.join("grub.cfg")).replace("HTTP-SERVER", &format!("{HOST}:{port}"));
+    let arguments =
+        arguments_of_menu(&scratch.join("grub.cfg")).replace("HTTP-SERVER", &format!("{HOST}:{port}"));
     let machine = Machine::with_kernel(&scratch.join("vmlinuz"), &scratch.join("initrd.img"), &arguments);
-    let report = machine.script(include_str!("pxe.sh")).boot(BOOT_TIMEOUT).unwrap_or_else(|why| panic!("{why}"));
+    let report =
+        machine.script(include_str!("pxe.sh")).boot(BOOT_TIMEOUT).unwrap_or_else(|why| panic!("{why}"));
     println!("booted and powered off in {} s\n{}", report.duration.as_secs(), report.output);
     assert_eq!(report.section("state"), "running", "failed units: {}", report.section("failed"));
     assert!(report.section("cmdline").contains(" demo.live=1 "), "{}", report.section("cmdline"));

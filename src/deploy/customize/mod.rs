@@ -38,8 +38,8 @@ use diskwright_formats::tree::{Meta, NodeId, Time, Tree};
 
 use crate::blueprint::{Blueprint, Customizations};
 use accounts::Accounts;
-use place::Root;
 pub(super) use password::field as hashed_password;
+use place::Root;
 pub use root_ssh::authorize_root;
 use settings::Settings;
 

@@ -13,9 +13,12 @@ use diskwright_formats::{
 
 use super::content;
 use crate::{
-    deploy::{bootloader::put, kernel::Kernel, medium::initramfs::texts, rootfs::Rootfs, system::key_file_value},
+    deploy::{
+        bootloader::put, kernel::Kernel, medium::initramfs::texts, rootfs::Rootfs, system::key_file_value,
+    },
     error::Hint,
     ids::Ids,
+    progress::Progress,
 };
 
 /// Modules of dracut that load a root filesystem from a network and start a deployment in it.
@@ -29,14 +32,17 @@ const CONFIGS: [&str; 2] = ["etc/ostree/prepare-root.conf", "usr/lib/ostree/prep
 const ALIGNMENT: u64 = 512;
 
 /// The initramfs that the kernel gets.
-pub(super) fn prepared(rootfs: &Rootfs<'_>, ids: &Ids) -> Result<Sparse> {
+pub(super) fn prepared(rootfs: &Rootfs<'_>, ids: &Ids, progress: &dyn Progress) -> Result<Sparse> {
     let kernel = Kernel::find(rootfs)?;
     let initramfs = kernel.initramfs.and_then(|node| content(rootfs.tree, node));
     let initramfs = initramfs.context("the image has no initramfs, which has to load the root filesystem")?;
     let [etc, usr] = CONFIGS;
-    let found = texts(&initramfs, [MODULES, OLD_MODULES, etc, usr]);
-    let [modules, old_modules, etc, usr] =
-        found.context("the initramfs is of a kind that is not read").with_context(hint)?;
+    let Some([modules, old_modules, etc, usr]) = texts(&initramfs, [MODULES, OLD_MODULES, etc, usr]) else {
+        progress.note(
+            "whether the initramfs starts from a network is not known: it is of a kind that is not read",
+        );
+        return with_second(initramfs, &without_composefs(""), ids.time());
+    };
     let modules = modules.or(old_modules);
     check_modules(&modules.context("the initramfs is not made by dracut: it has no list of modules")?)?;
     let config = etc.or(usr).unwrap_or_default();
@@ -78,7 +84,8 @@ fn without_composefs(config: &str) -> String {
 fn with_second(initramfs: Sparse, config: &str, time: Time) -> Result<Sparse> {
     let mut tree = Tree::new(Meta { mtime: time, ..Meta::root(0o755) });
     let root = tree.root();
-    let file = tree.add_file(Meta { mtime: time, ..Meta::root(0o644) }, Sparse::from_bytes(config.as_bytes()));
+    let file =
+        tree.add_file(Meta { mtime: time, ..Meta::root(0o644) }, Sparse::from_bytes(config.as_bytes()));
     put(&mut tree, root, CONFIGS[0], file, time);
     let second = cpio::archive(&tree)?;
     let start = round_up(initramfs.len(), ALIGNMENT);
@@ -97,7 +104,8 @@ mod tests {
 
     #[test]
     fn only_composefs_is_changed() {
-        let config = "# x\n[sysroot]\nreadonly = true\n[composefs]\nenabled = yes\nkeypath=k\n[etc]\ntransient=1\n";
+        let config =
+            "# x\n[sysroot]\nreadonly = true\n[composefs]\nenabled = yes\nkeypath=k\n[etc]\ntransient=1\n";
         let changed = without_composefs(config);
         assert_eq!(
             changed,

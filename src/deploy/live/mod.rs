@@ -70,7 +70,8 @@ pub fn live(
     let mut system = System::examine(image, &merged.tree, &wishes)?;
     // and so are its seals
     system.verity = false;
-    let initramfs = initramfs::prepared(&Rootfs { tree: &merged.tree, root: merged.tree.root() }, ids)?;
+    let rootfs = Rootfs { tree: &merged.tree, root: merged.tree.root() };
+    let initramfs = initramfs::prepared(&rootfs, ids, progress)?;
     system.notes.iter().for_each(|note| progress.note(note));
     system.update_warning().iter().for_each(|warning| progress.note(warning));
     let arguments = system.live_arguments(&merged.tree, &wishes, progress)?;
@@ -128,8 +129,13 @@ impl System {
         for left_out in all.retain(is_plain) {
             progress.note(&format!("the kernel does without '{left_out}': GRUB would change it"));
         }
-        let root = all.to_string().split(' ').find(|argument| argument.starts_with("root=")).map(str::to_owned);
-        ensure!(root.is_none(), "the kernel argument {} cannot be: the root is loaded", root.unwrap_or_default());
+        let root =
+            all.to_string().split(' ').find(|argument| argument.starts_with("root=")).map(str::to_owned);
+        ensure!(
+            root.is_none(),
+            "the kernel argument {} cannot be: the root is loaded",
+            root.unwrap_or_default()
+        );
         Ok(all.to_string())
     }
 }

@@ -24,7 +24,10 @@ impl Menu {
                  initrd /{initrd}\n}}\n"
             )
         };
-        let both = [entry("http-rootfs", SERVER, "initrd.img"), entry("combined-rootfs", "/rootfs.img", "combined.img")];
+        let both = [
+            entry("http-rootfs", SERVER, "initrd.img"),
+            entry("combined-rootfs", "/rootfs.img", "combined.img"),
+        ];
         format!("set timeout=60\n{}", both.concat())
     }
 }

@@ -13,12 +13,7 @@
 use liblzma::stream::{Action, Check, MtStreamBuilder, Status};
 
 use super::{append::Append, chunks};
-use crate::{
-    Error, Result,
-    sparse::Sparse,
-    units::MIB,
-    writer::Progress,
-};
+use crate::{Error, Result, sparse::Sparse, units::MIB, writer::Progress};
 
 /// Bytes of the disk in a block: what xz takes for its default preset, three dictionaries.
 const BLOCK_BYTES: usize = 24 * MIB as usize;

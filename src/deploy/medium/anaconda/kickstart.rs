@@ -51,7 +51,8 @@ pub fn check(blueprint: &Blueprint) -> Result<()> {
         ("installer.sudo-nopasswd", !all.installer.sudo_nopasswd.is_empty()),
         ("installer.unattended", all.installer.unattended.is_some()),
     ];
-    let found: Vec<_> = beside.iter().filter(|(_, is)| *is).map(|(key, _)| format!("customizations.{key}")).collect();
+    let found: Vec<_> =
+        beside.iter().filter(|(_, is)| *is).map(|(key, _)| format!("customizations.{key}")).collect();
     let error = || {
         let error = anyhow!("customizations.installer.kickstart replaces {}", found.join(", "));
         error.context(Hint("say it in the kickstart".into())).context(ErrorKind::Input)
@@ -128,7 +129,9 @@ fn accounts(wishes: &Wishes<'_>, seed: &[u8; 32]) -> Result<String> {
     let root = all.user.iter().find(|user| user.name == "root");
     let password = root.and_then(|user| user.password.as_deref());
     text += &match password {
-        Some(password) => format!("rootpw --iscrypted {}\n", quoted(&hashed_password(password, "root", seed)?)),
+        Some(password) => {
+            format!("rootpw --iscrypted {}\n", quoted(&hashed_password(password, "root", seed)?))
+        }
         None => "rootpw --lock\n".to_owned(),
     };
     for user in &all.user {
@@ -153,7 +156,8 @@ fn account(user: &User, seed: &[u8; 32]) -> Result<String> {
     add("uid", user.uid.map(|uid| uid.to_string()));
     add("gid", user.gid.map(|gid| gid.to_string()));
     add("groups", Some(user.groups.join(",")).filter(|groups| !groups.is_empty()));
-    let hash = user.password.as_ref().map(|password| hashed_password(password, &user.name, seed)).transpose()?;
+    let hash =
+        user.password.as_ref().map(|password| hashed_password(password, &user.name, seed)).transpose()?;
     line += &match hash {
         Some(hash) => format!(" --iscrypted --password={}", quoted(&hash)),
         None => " --lock".to_owned(),

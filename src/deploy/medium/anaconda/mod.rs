@@ -119,7 +119,8 @@ fn ensure_module(initramfs: &Sparse) -> Result<()> {
     let hint = "in the Containerfile: install anaconda-dracut, and make the initramfs anew with dracut --add anaconda";
     ensure!(
         has,
-        anyhow!("the initramfs has no module {MODULE} of dracut, which starts Anaconda").context(Hint(hint.into()))
+        anyhow!("the initramfs has no module {MODULE} of dracut, which starts Anaconda")
+            .context(Hint(hint.into()))
     );
     Ok(())
 }

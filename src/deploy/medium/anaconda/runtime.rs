@@ -28,12 +28,7 @@ const ACCOUNT: [(&str, &str); 2] = [
 ];
 
 /// Adds to a root filesystem what is missing.
-pub(super) fn complete(
-    tree: &mut Tree,
-    system: &System,
-    wishes: &Wishes<'_>,
-    ids: &Ids,
-) {
+pub(super) fn complete(tree: &mut Tree, system: &System, wishes: &Wishes<'_>, ids: &Ids) {
     let root = tree.root();
     let rootfs = Rootfs { tree, root };
     let (has_stamp, has_target) = (rootfs.is_file(BUILDSTAMP), rootfs.is_file(TARGET));
@@ -75,7 +70,9 @@ fn buildstamp(system: &System, wishes: &Wishes<'_>, ids: &Ids) -> String {
     let product = system.os.get("NAME").unwrap_or(system.os.title());
     let uuid = ids.time().seconds;
     let arch = wishes.arch.rust();
-    format!("[Main]\nProduct={product}\nVersion={version}\nBugURL=\nIsFinal=True\nUUID={uuid}.{arch}\nVariant=\n")
+    format!(
+        "[Main]\nProduct={product}\nVersion={version}\nBugURL=\nIsFinal=True\nUUID={uuid}.{arch}\nVariant=\n"
+    )
 }
 
 /// Anaconda's configuration, if something is asked of its modules.
