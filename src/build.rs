@@ -1,7 +1,9 @@
 //! The build: what is asked ([`BuildRequest`]), what comes of it
 //! ([`BuildReport`]), and [`build`], the only place where the stages meet.
 
+mod anaconda_medium;
 mod installer_medium;
+mod live_system;
 
 use std::{
     fs::File,
@@ -47,6 +49,8 @@ use crate::{
 const BLUEPRINT_MAX: u64 = 16 << 20;
 /// Longest list of SSH keys in bytes.
 const KEYS_MAX: u64 = 1 << 20;
+/// Bytes of a disk's sector where nothing else is asked for.
+const SECTOR_SIZE: u32 = 512;
 /// The type that can become an AMI.
 const AMI: &str = "ami";
 /// Longest key file of an encrypted volume, in bytes; cryptsetup takes no longer one.
@@ -80,6 +84,8 @@ pub struct BuildRequest {
     pub installer: Option<PathBuf>,
     /// Where machines find what installs from a network; `None` leaves it to them.
     pub payload_url: Option<Address>,
+    /// The image that a medium of Anaconda installs, in the syntax of `reference`.
+    pub installer_payload: Option<String>,
     /// Build without the image's logically bound images, should there be some.
     pub skip_bound_images: bool,
     /// A file of keys that may log in as root by SSH.
@@ -131,29 +137,58 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
     let (image, merged) = fetch_and_merge(&asked.reference, &request.source, &boots, progress)?;
     let ids = ids(request, &asked, &image);
-    let installers = Installers::prepare(request, &asked, &image, &merged, &ids, progress)?;
-    let deployed = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
-    progress.begin("laying out the disk", None);
-    let options = options(request, &image, &deployed, &ids)?;
-    let places = asked.places(request, &options.architecture)?;
-    let is_disk = |place: &Place| place.medium() == Medium::Disk;
-    let (places, others): (Vec<_>, Vec<_>) = places.into_iter().partition(is_disk);
-    let on_disk = layout::Disk { deployed: &deployed, ids: &ids };
-    let mut disks = lay_out_all(&on_disk, places, asked.size).context("laying out the disk")?;
-    if let Some(installers) = installers {
-        disks.extend(installers.finish(request, &asked, &image, &on_disk, &options, &others, progress)?);
-    }
-    drop(deployed);
+    let live = live_system::make(request, &asked, &image, &merged, &ids, progress)?;
+    let anaconda = anaconda_medium::make(request, &asked, &image, &merged, &ids, progress)?;
+    let places = asked.places(request, image_config(&image)?.architecture())?;
+    let (live_places, places) = of_medium(places, Medium::Live);
+    let (anaconda_places, places) = of_medium(places, Medium::Anaconda);
+    let (disks, options) = if places.is_empty() {
+        (Vec::new(), options(request, &image, SECTOR_SIZE, Firmware::Efi, &ids)?)
+    } else {
+        lay_out(request, &asked, &image, merged, places, &ids, progress)?
+    };
+    let live = live_places.into_iter().zip(live.map(Arc::new));
+    let anaconda = anaconda_places.into_iter().zip(anaconda.map(Arc::new));
+    let files: Vec<_> = disks.into_iter().chain(anaconda).chain(live).collect();
     let with_sums = !request.choices.no_checksums;
-    let mut written = write::write_all(&disks, &asked.writers, &options, with_sums, &mut outputs, progress)?;
+    let mut written = write::write_all(&files, &asked.writers, &options, with_sums, &mut outputs, progress)?;
     if let Some(destination) = &asked.push {
         push::push(destination, &mut written, &request.source, progress)?;
     }
-    let origin = origin(&asked, &image, &options, &disks);
+    let origin = origin(&asked, &image, &options, &files);
     record::write(&mut outputs, &request.output, &origin, &written)?;
     outputs.commit()?;
-    let aws = publish(request, &disks, &image, progress)?;
+    let aws = publish(request, &files, &image, progress)?;
     Ok(BuildReport { manifest_digest: image.manifest_digest, outputs: written, aws, origin })
+}
+
+/// Those that are used as this, and the others.
+fn of_medium(places: Vec<Place>, medium: Medium) -> (Vec<Place>, Vec<Place>) {
+    places.into_iter().partition(|place| place.medium() == medium)
+}
+
+/// The disks, and the media that install them, with what formats record beside.
+fn lay_out(
+    request: &BuildRequest,
+    asked: &Asked,
+    image: &OciImage,
+    merged: Merged,
+    places: Vec<Place>,
+    ids: &Ids,
+    progress: &dyn Progress,
+) -> Result<(Vec<(Place, Arc<Sparse>)>, Options)> {
+    let installers = Installers::prepare(request, asked, image, &merged, ids, progress)?;
+    let deployed = deploy_volumes(request, asked, image, merged, ids, progress)?;
+    progress.begin("laying out the disk", None);
+    let firmware = firmware(&deployed.volumes);
+    let options = options(request, image, deployed.table.sector_size, firmware, ids)?;
+    let (places, others) = of_medium(places, Medium::Disk);
+    let on_disk = layout::Disk { deployed: &deployed, ids };
+    let mut disks = lay_out_all(&on_disk, places, asked.size).context("laying out the disk")?;
+    if let Some(installers) = installers {
+        disks.extend(installers.finish(request, asked, image, &on_disk, &options, &others, progress)?);
+    }
+    Ok((disks, options))
 }
 
 /// A request whose names are known to mean something.
@@ -165,6 +200,7 @@ pub(crate) struct Asked {
     secrets: Secrets,
     pub(crate) size: DiskSize,
     push: Option<push::Destination>,
+    payload: Option<Reference>,
 }
 
 impl Asked {
@@ -195,10 +231,14 @@ impl Asked {
             Some(SizeWish::PlusFree(bytes)) => DiskSize::PlusFree(bytes),
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
+        let payload = anaconda_medium::payload(request, &writers)?;
+        if payload.is_some() {
+            deploy::medium::anaconda::check(blueprint.blueprint())?;
+        }
         let secrets = secrets(blueprint.blueprint())?;
         request.choices.check(&writers)?;
         let push = request.choices.push.as_deref().map(push::Destination::parse).transpose()?;
-        let asked = Self { reference, writers, blueprint, root_ssh_keys, secrets, size, push };
+        let asked = Self { reference, writers, blueprint, root_ssh_keys, secrets, size, push, payload };
         installer_medium::check(request, &asked)?;
         // Which architecture it will be does not change whether the paths are good.
         asked.places(request, source::host_architecture())?;
@@ -435,8 +475,13 @@ fn firmware(volumes: &[Volume]) -> Firmware {
 }
 
 /// What formats record beside the disk.
-fn options(request: &BuildRequest, image: &OciImage, deployed: &Deployed, ids: &Ids) -> Result<Options> {
-    let (sector_size, firmware) = (deployed.table.sector_size, firmware(&deployed.volumes));
+fn options(
+    request: &BuildRequest,
+    image: &OciImage,
+    sector_size: u32,
+    firmware: Firmware,
+    ids: &Ids,
+) -> Result<Options> {
     Ok(request.choices.applied(Options {
         compression: request.compression,
         sector_size,

@@ -132,7 +132,9 @@ fn check_size(disk: &Sparse, writer: &dyn FormatWriter) -> Result<()> {
     let (spec, len) = (writer.spec(), disk.len());
     if spec.medium != Medium::Disk {
         let hint = format!("make one of an image: diskwright build --type {} IMAGE", spec.name);
-        let error = anyhow!("{}: a disk does not become an installer", spec.name);
+        let what =
+            if spec.medium == Medium::Live { "a system that runs from memory" } else { "an installer" };
+        let error = anyhow!("{}: a disk does not become {what}", spec.name);
         return Err(error.context(Hint(hint)).context(ErrorKind::Usage));
     }
     let multiple = spec.size_multiple;

@@ -26,6 +26,7 @@ pub mod preview;
 pub mod progress;
 pub mod publish;
 pub mod push;
+pub mod pxe;
 pub mod record;
 pub mod source;
 pub mod verify;

@@ -16,6 +16,7 @@ use crate::{
     build::{self, Asked, BuildRequest, SizeWish},
     deploy::{
         self, Outline,
+        live::Live,
         storage::{Content, What},
     },
     error::ErrorKind,
@@ -41,6 +42,9 @@ pub struct Preview {
     pub updates_from: String,
     /// One for each file.
     pub disks: Vec<Disk>,
+    /// One for each file that is no disk.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub archives: Vec<Archive>,
     /// What the blueprint adds.
     pub added: Added,
     /// What a user may want to know before.
@@ -66,6 +70,19 @@ pub struct Disk {
     pub uuid: String,
     /// In the order of the table.
     pub partitions: Vec<Partition>,
+}
+
+/// A system that runs from memory, before it is written.
+#[derive(Clone, Debug, Serialize)]
+pub struct Archive {
+    /// The file, below the output directory.
+    pub path: &'static str,
+    /// The types that it serves.
+    pub types: Vec<&'static str>,
+    /// Bytes of the root filesystem's files.
+    pub size: u64,
+    /// The kernel's command line, without where the root filesystem is.
+    pub kernel_arguments: String,
 }
 
 /// A partition before it is written.
@@ -148,6 +165,9 @@ pub fn preview(request: &BuildRequest, progress: &dyn Progress) -> Result<Previe
     let wishes = build::wishes(request, &asked, &config, &reference)?;
     let outline = deploy::outline(&config, &merged.tree, &wishes, &ids).context(ErrorKind::Input)?;
     let installer = of_installer(&asked, &outline);
+    let live =
+        || deploy::live::live(&config, merged.clone(), &wishes, &ids, progress).context(ErrorKind::Input);
+    let archives = archives(&asked, live)?;
     let deployed = build::deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     let on_disk = layout::Disk { deployed: &deployed, ids: &ids };
     let wanted = asked.blueprint.blueprint();
@@ -159,6 +179,7 @@ pub fn preview(request: &BuildRequest, progress: &dyn Progress) -> Result<Previe
         bootloader: outline.bootloader,
         updates_from: outline.updates_from,
         disks: disks(request, &asked, &on_disk)?,
+        archives,
         added: added(wanted),
         warnings: outline.warnings.into_iter().chain(installer).chain(warnings(wanted, request)).collect(),
     })
@@ -178,11 +199,26 @@ fn of_installer(asked: &Asked, outline: &Outline) -> Option<String> {
     outline.not_grown.filter(|_| is_medium).map(str::to_owned)
 }
 
+/// What is no disk; `deploy` makes the system that all of it holds.
+fn archives(asked: &Asked, deploy: impl FnOnce() -> Result<Live>) -> Result<Vec<Archive>> {
+    let specs = asked.writers.iter().map(|writer| writer.spec()).filter(|spec| spec.medium == Medium::Live);
+    let specs: Vec<_> = specs.collect();
+    let Some(first) = specs.first() else { return Ok(Vec::new()) };
+    let live = deploy()?;
+    Ok(vec![Archive {
+        path: first.path,
+        types: specs.iter().map(|spec| spec.name).collect(),
+        size: deploy::content_bytes(&live.root),
+        kernel_arguments: live.menu.arguments,
+    }])
+}
+
 /// A disk for each path, in the order of the types.
 fn disks(request: &BuildRequest, asked: &Asked, on_disk: &layout::Disk<'_>) -> Result<Vec<Disk>> {
     let sizes = on_disk.wishes()?;
     let mut disks: Vec<Disk> = Vec::new();
-    for spec in asked.writers.iter().map(|writer| writer.spec()) {
+    let specs = asked.writers.iter().map(|writer| writer.spec());
+    for spec in specs.filter(|spec| !matches!(spec.medium, Medium::Live | Medium::Anaconda)) {
         if let Some(disk) = disks.iter_mut().find(|disk| disk.path == spec.path) {
             disk.types.push(spec.name);
             continue;

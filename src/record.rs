@@ -169,7 +169,7 @@ pub fn hex(bytes: &[u8]) -> String {
 #[must_use]
 pub fn disks(files: &[(Place, Arc<Sparse>)], sector_size: u32) -> Vec<Disk> {
     let mut found: Vec<Disk> = Vec::new();
-    for (_, disk) in files.iter().filter(|(place, _)| !place.is_directory()) {
+    for (_, disk) in files.iter().filter(|(place, _)| place.has_table()) {
         if !found.iter().any(|other| other.size == disk.len()) {
             found.push(Disk::read(disk, sector_size));
         }

@@ -141,6 +141,18 @@ const TABLE: &[(&str, &[&str])] = &[
             "formats::units",
         ],
     ),
+    (
+        "pxe",
+        &[
+            "deploy::live",
+            "ids",
+            "progress",
+            "formats::filesystem",
+            "formats::sparse",
+            "formats::tree",
+            "formats::writer::pxe",
+        ],
+    ),
     ("inspect", STAGES),
     (
         "verify",
@@ -284,6 +296,7 @@ const STAGES: &[&str] = &[
     "optical",
     "payload",
     "plan",
+    "pxe",
     "layout",
     "publish",
     "output",

@@ -13,7 +13,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use diskwright_formats::writer::WRITERS;
+use diskwright_formats::writer::{Medium, WRITERS};
 use tempfile::TempDir;
 use tiny::{Member, Tiny};
 
@@ -122,7 +122,9 @@ fn a_build_starts_nothing_mounts_nothing_and_opens_no_device() {
     let (cell, layout) = (Cell::new(), image());
     let blueprint = cell.path("home/b.yaml");
     fs::write(&blueprint, "customizations: {user: [{name: anna, password: secret}], hostname: h}\n").unwrap();
-    let types = WRITERS.iter().map(|writer| writer.spec().name).collect::<Vec<_>>().join(",");
+    // a medium of Anaconda is built alone, of an image that has it
+    let specs = WRITERS.iter().map(|writer| writer.spec()).filter(|spec| spec.medium != Medium::Anaconda);
+    let types = specs.map(|spec| spec.name).collect::<Vec<_>>().join(",");
     let (program, out) = (program(&cell), cell.path("out"));
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let (program, out, blueprint) = (text(&program), text(&out), text(&blueprint));

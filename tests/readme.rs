@@ -154,16 +154,17 @@ fn flags() -> String {
     table
 }
 
-/// Every field of a blueprint, and what disks and installation media do with it.
+/// Every field of a blueprint, and what each kind of output does with it.
 fn support() -> String {
-    let mut table =
-        String::from("| key | | disks | installation media | from a network |\n|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| key | | disks | iso | netboot | bootc-installer | pxe-tar-xz |\n|---|---|---|---|---|---|---|\n",
+    );
     let sign = |refused: Option<&str>| refused.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
-    let [disks, media, network] = [Medium::Disk, Medium::Optical, Medium::Network].map(field_support);
-    for ((disk, medium), network) in disks.into_iter().zip(media).zip(network) {
-        let [disk_sign, medium, network] = [disk.refused, medium.refused, network.refused].map(sign);
-        writeln!(table, "| `{}` | {} | {disk_sign} | {medium} | {network} |", disk.field, disk.about)
-            .unwrap();
+    let media =
+        [Medium::Disk, Medium::Optical, Medium::Network, Medium::Anaconda, Medium::Live].map(field_support);
+    for (at, field) in media[0].iter().enumerate() {
+        let signs = media.each_ref().map(|medium| sign(medium[at].refused)).join(" | ");
+        writeln!(table, "| `{}` | {} | {signs} |", field.field, field.about).unwrap();
     }
     table
 }

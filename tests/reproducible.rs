@@ -13,7 +13,7 @@ use std::{
     sync::LazyLock,
 };
 
-use diskwright_formats::writer::{WRITERS, by_name};
+use diskwright_formats::writer::{Medium, WRITERS, by_name};
 use rustix::fs::SeekFrom;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -138,7 +138,9 @@ fn same_twice() {
 /// Every format once, with all that could matter changed at the same time.
 #[test]
 fn same_in_every_format() {
-    let types = WRITERS.iter().map(|writer| writer.spec().name).collect::<Vec<_>>().join(",");
+    // a medium of Anaconda is built alone, of an image that has it
+    let specs = WRITERS.iter().map(|writer| writer.spec()).filter(|spec| spec.medium != Medium::Anaconda);
+    let types = specs.map(|spec| spec.name).collect::<Vec<_>>().join(",");
     let all = |wrapper: &[&str], threads: &str| {
         let change = |command: &mut Command| {
             command.env("RAYON_NUM_THREADS", threads).env("TZ", "Pacific/Kiritimati").env("HOME", "/");

@@ -99,7 +99,7 @@ impl Written {
 
     fn qemu_name(&self) -> Option<&'static str> {
         Some(match self.name {
-            "raw" | "ami" | "iso" | "netboot" => "raw",
+            "raw" | "ami" | "iso" | "bootc-installer" | "netboot" => "raw",
             "qcow2" | "oci" => "qcow2",
             "vmdk" | "vmdk-sparse" => "vmdk",
             "vhd" | "vhd-dynamic" | "azure" => "vpc",
@@ -118,7 +118,9 @@ impl Written {
             return convert(name, file, back);
         }
         match self.name {
-            "raw-xz" => shell("xz-utils", &format!("xz -tv {file}; xz -dc < {file} > {dir}/back")),
+            "raw-xz" | "pxe-tar-xz" => {
+                shell("xz-utils", &format!("xz -tv {file}; xz -dc < {file} > {dir}/back"))
+            }
             "raw-zst" => shell("zstd", &format!("zstd -qt {file}; zstd -qdc < {file} > {dir}/back")),
             "raw-gz" => shell("gzip", &format!("gzip -t < {file}; gzip -dc < {file} > {dir}/back")),
             "gce" => {
@@ -409,7 +411,7 @@ fn formats_of_one_path_write_one_file() {
 
 /// Formats that have one byte or more for so many of a gap.
 fn is_cheap_per_gap(name: &str) -> bool {
-    !["raw-xz", "raw-zst", "raw-gz", "gce"].contains(&name)
+    !["raw-xz", "raw-zst", "raw-gz", "gce", "pxe-tar-xz"].contains(&name)
 }
 
 #[test]

@@ -23,31 +23,63 @@ pub struct Row {
     pub optical: Support,
     /// What installations from a network do with it.
     pub network: Support,
+    /// What media of Anaconda do with it.
+    pub anaconda: Support,
+    /// What systems that run from memory do with it.
+    pub live: Support,
 }
 
-const MEDIUM: &str = "only installers have it; build the type iso or netboot";
+const INSTALLER: &str = "only installers have it; build the type iso or netboot";
 const DISC: &str = "only installation media have it; build the type iso";
-const ANACONDA: &str = "it configures Anaconda, which is not used; what is to be on the system is asked for by the \
-    other customizations";
+const ANACONDA: &str = "it configures Anaconda, which the type bootc-installer has; what is to be on the system is \
+    asked for by the other customizations";
+const COPIED: &str = "Anaconda installs the image as it is: bring it in the image, or say it in \
+    customizations.installer.kickstart";
 
 const BTRFS: &str = "btrfs cannot be written yet; ext4 can";
 
+const NO_DISK: &str = "a system that runs from memory has no disk; build a disk or an installer";
+const NO_BOOT: &str =
+    "a system that runs from memory boots for the first time each time; build a disk or an installer";
+const NO_FIPS: &str = "FIPS mode verifies the kernel that is on the disk; build a disk or an installer";
+const NO_MENU: &str = "the menu is a template, to be changed where it is served";
+
+const FLATPAKS: &str = "flatpaks are not put on media; install them in the image";
+
+const DONE: Support = Support::Done;
+
 const fn always(field: &'static str) -> Row {
-    Row { field, disk: Support::Done, optical: Support::Done, network: Support::Done }
+    Row { field, disk: DONE, optical: DONE, network: DONE, anaconda: DONE, live: DONE }
+}
+
+/// What is written into the system, which Anaconda copies as it is.
+const fn written(field: &'static str) -> Row {
+    Row { anaconda: Support::Refused(COPIED), ..always(field) }
+}
+
+/// As [`written`], of systems that have a disk.
+const fn stored(field: &'static str, why: &'static str) -> Row {
+    Row { live: Support::Refused(why), ..written(field) }
 }
 
 const fn installer(field: &'static str) -> Row {
-    Row { field, disk: Support::Refused(MEDIUM), optical: Support::Done, network: Support::Done }
+    let refused = Support::Refused(INSTALLER);
+    Row { disk: refused, live: refused, ..always(field) }
 }
 
 const fn disc(field: &'static str) -> Row {
     let refused = Support::Refused(DISC);
-    Row { field, disk: refused, optical: Support::Done, network: refused }
+    Row { disk: refused, network: refused, live: refused, ..always(field) }
+}
+
+/// What only Anaconda knows.
+const fn kickstart(field: &'static str) -> Row {
+    Row { anaconda: DONE, ..never(field, ANACONDA) }
 }
 
 const fn never(field: &'static str, why: &'static str) -> Row {
     let refused = Support::Refused(why);
-    Row { field, disk: refused, optical: refused, network: refused }
+    Row { field, disk: refused, optical: refused, network: refused, anaconda: refused, live: refused }
 }
 
 /// Every field of the schema, by its own row or that of what it is in.
@@ -60,27 +92,28 @@ pub static TABLE: &[Row] = &[
     always("customizations.sshkey"),
     always("customizations.hostname"),
     always("customizations.kernel.append"),
-    always("customizations.directories"),
-    always("customizations.files"),
-    always("customizations.filesystem"),
-    always("customizations.disk"),
+    written("customizations.directories"),
+    written("customizations.files"),
+    stored("customizations.filesystem", NO_DISK),
+    stored("customizations.disk", NO_DISK),
     never("customizations.disk.partitions.subvolumes", BTRFS),
     always("customizations.timezone"),
+    written("customizations.timezone.ntpservers"),
     always("customizations.locale"),
-    always("customizations.services"),
-    always("customizations.firewall"),
-    always("customizations.sshd"),
-    always("customizations.fips"),
-    always("customizations.cacerts"),
-    always("customizations.ignition"),
-    always("customizations.cloud_init"),
-    always("customizations.bootloader.grub2"),
+    written("customizations.services"),
+    written("customizations.firewall"),
+    written("customizations.sshd"),
+    Row { live: Support::Refused(NO_FIPS), ..always("customizations.fips") },
+    written("customizations.cacerts"),
+    stored("customizations.ignition", NO_BOOT),
+    written("customizations.cloud_init"),
+    stored("customizations.bootloader.grub2", NO_MENU),
     always("customizations.installer.sudo-nopasswd"),
     installer("customizations.installer.unattended"),
     installer("customizations.installer.bootloader.grub2.menu-timeout"),
-    never("customizations.installer.kickstart", ANACONDA),
-    never("customizations.installer.modules", ANACONDA),
-    never("customizations.installer.payload.flatpaks", ANACONDA),
+    kickstart("customizations.installer.kickstart"),
+    kickstart("customizations.installer.modules"),
+    never("customizations.installer.payload.flatpaks", FLATPAKS),
     disc("customizations.iso"),
 ];
 
@@ -112,6 +145,8 @@ impl Row {
             Medium::Disk => self.disk,
             Medium::Optical => self.optical,
             Medium::Network => self.network,
+            Medium::Anaconda => self.anaconda,
+            Medium::Live => self.live,
         }
     }
 }

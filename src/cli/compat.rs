@@ -6,12 +6,13 @@ use std::{ffi::OsString, path::Path};
 /// Where bootc-image-builder looks for its configuration.
 const CONFIGS: [&str; 2] = ["/config.toml", "/config.json"];
 /// Flags of image-builder, and what they are here.
-const RENAMED: [(&str, &str); 5] = [
+const RENAMED: [(&str, &str); 6] = [
     ("--output-dir", "--output"),
     ("--arch", "--target-arch"),
     ("--bootc-default-fs", "--rootfs"),
     ("--image-size", "--size"),
     ("--bootc-no-default-kernel-args", "--no-default-kernel-args"),
+    ("--bootc-installer-payload-ref", "--installer-payload-ref"),
 ];
 
 /// The command line as this program has it.

@@ -327,6 +327,9 @@ pub struct SystemArgs {
     /// Where machines find the netboot directory, as http://HOST/PATH/ [default: beside boot.ipxe]
     #[arg(long, value_name = "URL")]
     pub payload_url: Option<Address>,
+    /// Image that a medium of Anaconda (bootc-installer) installs; IMAGE is Anaconda's
+    #[arg(long, value_name = "REFERENCE")]
+    pub installer_payload_ref: Option<String>,
     /// Reference that the installed system updates from [default: IMAGE]
     #[arg(long, value_name = "REFERENCE")]
     pub target_imgref: Option<String>,
@@ -379,6 +382,7 @@ impl SystemArgs {
             no_default_kernel_args: self.no_default_kernel_args,
             installer: self.installer.clone(),
             payload_url: self.payload_url.clone(),
+            installer_payload: self.installer_payload_ref.clone(),
             target_imgref: self.target_imgref.clone(),
             skip_bound_images: self.skip_bound_images,
             root_ssh_authorized_keys: self.root_ssh_authorized_keys.clone(),

@@ -73,6 +73,12 @@ pub fn plan(found: &Preview) -> String {
         text += &rows(disk);
         text.push('\n');
     }
+    for archive in &found.archives {
+        let types = archive.types.join(", ");
+        let _ =
+            writeln!(text, "{} ({types}): runs from memory, {} of files", archive.path, size(archive.size));
+        let _ = writeln!(text, "  kernel: {}\n", super::text::printable(&archive.kernel_arguments));
+    }
     let lists = [
         ("bootloader", &found.bootloader),
         ("user", &found.added.users),

@@ -9,6 +9,7 @@ pub mod image;
 pub mod install_config;
 mod kargs;
 pub mod kernel;
+pub mod live;
 pub mod medium;
 pub mod ostree;
 pub mod rootfs;
@@ -367,6 +368,12 @@ impl System {
             all.extend([format!("boot={boot}")]);
         }
         all.extend(mounts::kernel_arguments(scheme));
+        self.add_arguments(&mut all, tree, wishes)?;
+        Ok(all)
+    }
+
+    /// Adds the arguments that are not about filesystems.
+    fn add_arguments(&self, all: &mut KernelArguments, tree: &Tree, wishes: &Wishes<'_>) -> Result<()> {
         if wishes.default_kargs {
             all.extend(DEFAULT_KARGS);
         }
@@ -382,7 +389,7 @@ impl System {
             all.delete(what);
         }
         all.extend(asked);
-        Ok(all)
+        Ok(())
     }
 }
 

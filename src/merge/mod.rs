@@ -31,7 +31,7 @@ const MAX_LINKS: usize = 40;
 const MAX_DEPTH: usize = 1024;
 
 /// The trees of an image.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Merged {
     /// The arena; its root is the merged tree.
     pub tree: Tree,

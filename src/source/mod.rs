@@ -18,6 +18,7 @@ use crate::progress::Progress;
 
 mod archive;
 mod auth;
+mod blobs;
 mod cache;
 mod certs;
 mod digest;
@@ -32,6 +33,7 @@ mod registry;
 mod spool;
 mod store;
 
+pub use blobs::{Blob, Blobs, blobs};
 pub use digest::{Algorithm, Digest, Hasher, ParseError as DigestError};
 pub use error::{Hinted, Kind};
 pub use manifest::{Compression, Descriptor, ImageConfig, SMALL_BLOB_MAX, parse_config};

@@ -91,10 +91,10 @@ impl Place {
         self.writers.first().map_or(Medium::Disk, |writer| writer.spec().medium)
     }
 
-    /// Whether many files go there, none of which is a disk.
+    /// Whether what goes there has a partition table.
     #[must_use]
-    pub fn is_directory(&self) -> bool {
-        self.medium() == Medium::Network
+    pub fn has_table(&self) -> bool {
+        matches!(self.medium(), Medium::Disk | Medium::Optical | Medium::Anaconda)
     }
 
     /// The place of another file of the same formats, at `path` in the same directory.

@@ -18,6 +18,7 @@ mod formats;
 mod install;
 mod iso;
 mod netboot;
+mod pxe;
 mod selinux;
 mod trixie;
 mod verity;

@@ -58,6 +58,8 @@ pub(crate) enum Drive {
     },
     /// A raw file as a stick at a USB port, only read.
     Stick(PathBuf),
+    /// None: kernel, initramfs and arguments, as a bootloader would load them.
+    Kernel(PathBuf, PathBuf, String),
 }
 
 impl Drive {
@@ -75,6 +77,11 @@ impl Drive {
             Self::Disc(path) => (only_read("media=cdrom", path), "ide-cd,drive=medium".into()),
             Self::Stick(path) => (only_read("media=disk", path), "usb-storage,drive=medium".into()),
             Self::Network { .. } => return Vec::new(),
+            Self::Kernel(kernel, initramfs, arguments) => {
+                let [kernel, initramfs] = [kernel, initramfs].map(|path| path.display().to_string());
+                let words = ["-kernel", &kernel, "-initrd", &initramfs, "-append", arguments];
+                return words.map(ToOwned::to_owned).to_vec();
+            }
         };
         let port =
             if matches!(self, Self::Stick(_)) { vec!["-device".into(), "qemu-xhci".into()] } else { vec![] };

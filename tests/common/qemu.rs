@@ -96,6 +96,11 @@ impl Machine {
         Self::with(Drive::Network { directory: directory.into(), file: file.into() })
     }
 
+    /// A machine without a drive, that starts this kernel.
+    pub(crate) fn with_kernel(kernel: &Path, initramfs: &Path, arguments: &str) -> Self {
+        Self::with(Drive::Kernel(kernel.into(), initramfs.into(), arguments.into()))
+    }
+
     fn with(drive: Drive) -> Self {
         Self {
             board: PC,

@@ -4,6 +4,7 @@ mod contents;
 pub mod ext4;
 pub mod fat;
 pub mod iso9660;
+pub mod squashfs;
 
 pub(crate) use contents::Claims;
 pub use contents::Contents;

@@ -9,6 +9,7 @@ mod options;
 pub mod ova;
 mod parts;
 mod progress;
+pub mod pxe;
 pub mod qcow2;
 pub mod raw;
 pub mod vagrant;
@@ -32,6 +33,10 @@ pub enum Medium {
     Optical,
     /// Files that machines fetch from a server: a directory of them, of any length.
     Network,
+    /// An optical disc with Anaconda on it, which installs.
+    Anaconda,
+    /// Files that machines load from a network, to run in memory.
+    Live,
 }
 
 /// What is fixed for a format: names, paths, and what it asks of the disk.
@@ -151,8 +156,10 @@ pub static WRITERS: &[&dyn FormatWriter] = &[
     &qcow2::OCI,
     &containerdisk::ContainerDisk,
     &vagrant::Vagrant,
-    &iso::Iso,
+    &iso::ISO,
+    &iso::ANACONDA,
     &netboot::Netboot,
+    &pxe::Pxe,
 ];
 
 /// The format with that name or alias.

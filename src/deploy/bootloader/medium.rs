@@ -40,6 +40,16 @@ impl Bootloader {
         wanted.iter().filter_map(find).collect()
     }
 
+    /// All of shim and GRUB, by their paths on an EFI system partition.
+    #[must_use]
+    pub fn all_files(&self, image: &Tree) -> Vec<(String, Sparse)> {
+        let content = |file: &super::EspFile| match &image.node(file.node).kind {
+            Kind::File(content) => Some((file.path.clone(), content.clone())),
+            _ => None,
+        };
+        self.files.iter().filter_map(content).collect()
+    }
+
     /// Every path at which GRUB may look for its configuration.
     #[must_use]
     pub fn configurations(&self) -> Vec<String> {

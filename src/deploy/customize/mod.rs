@@ -38,6 +38,7 @@ use diskwright_formats::tree::{Meta, NodeId, Time, Tree};
 
 use crate::blueprint::{Blueprint, Customizations};
 use accounts::Accounts;
+pub(super) use password::field as hashed_password;
 use place::Root;
 pub use root_ssh::authorize_root;
 use settings::Settings;

@@ -12,7 +12,7 @@ const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl
 const SALT_LEN: usize = 16;
 
 /// A hash as it is; plain text as sha512crypt, which every crypt(3) can verify.
-pub(super) fn field(password: &str, user: &str, seed: &[u8; 32]) -> Result<String> {
+pub(in crate::deploy) fn field(password: &str, user: &str, seed: &[u8; 32]) -> Result<String> {
     if User::is_hash(password) {
         return Ok(password.to_owned());
     }

@@ -1,5 +1,5 @@
-//! Kernel modules and programs in an initramfs, read as data: archives in the
-//! format `newc` one after the other, the last of them compressed or none.
+//! What is in an initramfs, read as data: archives in the format `newc` one
+//! after the other, the last of them compressed or none.
 
 use std::{
     collections::BTreeSet,
@@ -10,6 +10,8 @@ use diskwright_formats::sparse::Sparse;
 
 /// No initramfs unpacks to more.
 const LARGEST: u64 = 4 << 30;
+/// No text in it is longer.
+const TEXT_MAX: u64 = 1 << 20;
 /// Longest name of a member, in bytes.
 const NAME_MAX: u64 = 4096;
 /// Bytes of a member's header, and where in it are the lengths of content and name.
@@ -46,21 +48,50 @@ impl Contents {
     }
 }
 
+/// Hears of a member: its path, and its content.
+type Visit<'a> = dyn FnMut(&[u8], &mut dyn Read) -> io::Result<()> + 'a;
+
 /// What is in it; `None` for what is no such archive.
 pub(super) fn contents(initramfs: &Sparse) -> Option<Contents> {
     let mut found = Contents::default();
+    visit(initramfs, &mut |path, _| {
+        std::str::from_utf8(path).iter().for_each(|path| found.add(path));
+        Ok(())
+    })?;
+    Some(found)
+}
+
+/// The texts of these files, as far as they are there; `None` for what is no such archive.
+pub(in crate::deploy) fn texts<const N: usize>(
+    initramfs: &Sparse,
+    paths: [&str; N],
+) -> Option<[Option<String>; N]> {
+    let mut found = [const { None }; N];
+    visit(initramfs, &mut |path, content| {
+        if let Some(at) = paths.iter().position(|wanted| wanted.as_bytes() == path) {
+            let mut text = Vec::new();
+            content.take(TEXT_MAX).read_to_end(&mut text)?;
+            found[at] = Some(String::from_utf8_lossy(&text).into_owned());
+        }
+        Ok(())
+    })?;
+    Some(found)
+}
+
+/// Shows every member to `each`; `None` for what is no such archive.
+fn visit(initramfs: &Sparse, each: &mut Visit<'_>) -> Option<()> {
     let mut reader = BufReader::with_capacity(BUFFER, initramfs.reader());
-    let magic = archives(&mut reader, &mut found).ok()?;
+    let magic = archives(&mut reader, each).ok()?;
     let rest = Cursor::new(magic.clone()).chain(reader);
     let unpacked: Box<dyn Read + '_> = match magic[..] {
-        [] => return Some(found),
+        [] => return Some(()),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::with_buffer(rest).ok()?),
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(rest)),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(rest)),
         _ => return None,
     };
-    archives(&mut BufReader::with_capacity(BUFFER, unpacked.take(LARGEST)), &mut found).ok()?;
-    Some(found)
+    archives(&mut BufReader::with_capacity(BUFFER, unpacked.take(LARGEST)), each).ok()?;
+    Some(())
 }
 
 /// The module that a file of this path holds.
@@ -71,14 +102,13 @@ pub(super) fn module_of(path: &str) -> Option<String> {
 }
 
 /// Reads archives as long as there are any; the first bytes of what is none, which are read too.
-fn archives(reader: &mut impl BufRead, found: &mut Contents) -> io::Result<Vec<u8>> {
+fn archives(reader: &mut impl BufRead, each: &mut Visit<'_>) -> io::Result<Vec<u8>> {
     loop {
         let mut magic = after_zeros(reader)?;
         if magic != MAGIC {
             return Ok(magic);
         }
-        while let Some(name) = member(reader, &magic)? {
-            std::str::from_utf8(&name).iter().for_each(|path| found.add(path));
+        while member(reader, &magic, each)? {
             magic.clear();
         }
     }
@@ -99,8 +129,8 @@ fn after_zeros(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Reads past a member whose `start` is read already; its name, none for the last.
-fn member(reader: &mut impl BufRead, start: &[u8]) -> io::Result<Option<Vec<u8>>> {
+/// Reads past a member whose `start` is read already; false for the last.
+fn member(reader: &mut impl BufRead, start: &[u8], each: &mut Visit<'_>) -> io::Result<bool> {
     let mut header = [0; HEADER];
     header[..start.len()].copy_from_slice(start);
     reader.read_exact(&mut header[start.len()..])?;
@@ -120,11 +150,20 @@ fn member(reader: &mut impl BufRead, start: &[u8]) -> io::Result<Option<Vec<u8>>
     reader.read_exact(&mut name)?;
     name.truncate(name.iter().position(|&byte| byte == 0).unwrap_or(name.len()));
     let padding = |len: u64| len.next_multiple_of(4) - len;
-    let rest = padding(HEADER as u64 + name_len) + content + padding(content);
-    if io::copy(&mut reader.take(rest), &mut io::sink())? != rest {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+    skip(reader, padding(HEADER as u64 + name_len))?;
+    if name == TRAILER {
+        return Ok(false);
     }
-    Ok((name != TRAILER).then_some(name))
+    let mut bytes = reader.take(content);
+    each(&name, &mut bytes)?;
+    let rest = bytes.limit() + padding(content);
+    skip(reader, rest)?;
+    Ok(true)
+}
+
+fn skip(reader: &mut impl BufRead, count: u64) -> io::Result<()> {
+    let skipped = io::copy(&mut reader.take(count), &mut io::sink())?;
+    if skipped == count { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 #[cfg(test)]
@@ -179,6 +218,14 @@ mod tests {
             let whole = [&plain[..], &vec![0; gap - plain.len()], &packed].concat();
             assert_eq!(names(whole).unwrap(), ["a_b", "c", "d"], "{gap}");
         }
+    }
+
+    #[test]
+    fn texts_are_read_where_they_are() {
+        let whole = Sparse::from_bytes([archive(&["m/text"]), archive(&["n/other", "n/text"])].concat());
+        let found = texts(&whole, ["n/text", "m/none", "m/text"]).unwrap();
+        assert_eq!(found, [Some("module".to_owned()), None, Some("module".to_owned())]);
+        assert_eq!(texts(&Sparse::from_bytes(*b"initramfs"), ["x"]), None);
     }
 
     #[test]

@@ -9,12 +9,12 @@ use crate::deploy::bootloader::CONSOLE;
 const BYTES: usize = 16 << 10;
 
 /// Whether GRUB passes the argument on as it is: a variable of its shell is cut into words and quoted anew.
-pub(super) fn is_plain(argument: &str) -> bool {
+pub(in crate::deploy) fn is_plain(argument: &str) -> bool {
     !argument.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\$`*?[".contains(c))
 }
 
 /// Seconds until the first entry starts, if nobody says.
-const TIMEOUT: u32 = 10;
+pub(super) const TIMEOUT: u32 = 10;
 
 /// A menu before it is text.
 pub(super) struct Menu<'a> {

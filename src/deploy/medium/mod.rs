@@ -5,9 +5,10 @@
 //!
 //! `docs/installer-medium.md` is the contract with the installer.
 
+pub mod anaconda;
 mod drivers;
-mod initramfs;
-mod menu;
+pub(super) mod initramfs;
+pub(super) mod menu;
 pub mod network;
 mod units;
 

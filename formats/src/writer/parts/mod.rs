@@ -11,3 +11,4 @@ pub(super) mod plain;
 pub(super) mod qcow2;
 pub(super) mod tar;
 pub(super) mod vmdk;
+pub(super) mod xz;

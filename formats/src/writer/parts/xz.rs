@@ -12,15 +12,8 @@
 
 use liblzma::stream::{Action, Check, MtStreamBuilder, Status};
 
-use crate::{
-    Error, Result,
-    sparse::Sparse,
-    units::MIB,
-    writer::{
-        Progress,
-        parts::{append::Append, chunks},
-    },
-};
+use super::{append::Append, chunks};
+use crate::{Error, Result, sparse::Sparse, units::MIB, writer::Progress};
 
 /// Bytes of the disk in a block: what xz takes for its default preset, three dictionaries.
 const BLOCK_BYTES: usize = 24 * MIB as usize;
@@ -40,7 +33,7 @@ struct Block {
     plain: u64,
 }
 
-pub(super) fn write(disk: &Sparse, to: &mut Append<'_>, progress: &dyn Progress) -> Result<()> {
+pub(crate) fn write(disk: &Sparse, to: &mut Append<'_>, progress: &dyn Progress) -> Result<()> {
     to.write(&HEADER_MAGIC)?;
     to.write(&FLAGS)?;
     to.write(&libdeflater::crc32(&FLAGS).to_le_bytes())?;

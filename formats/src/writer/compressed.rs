@@ -4,11 +4,9 @@
 //! they are made in parallel, do not depend on the number of threads, and can
 //! be read in parallel. A long gap is one block of zeros, compressed once.
 
-mod xz;
-
 use super::{
     FormatWriter, Medium, Options, Output, Progress, Spec,
-    parts::{append::Append, chunks, gzip},
+    parts::{append::Append, chunks, gzip, xz},
 };
 use crate::{Error, Result, sparse::Sparse, units::MIB};
 

@@ -1,6 +1,6 @@
-//! Makes an ext4 filesystem of a directory, as `mke2fs -d` does: for measuring one against the other.
+//! Makes a filesystem of a directory, as `mke2fs -d` and `mksquashfs` do: for measuring one against the other.
 //!
-//! `cargo run --release -p diskwright-formats --example ext4 -- DIRECTORY FILE BYTES`
+//! `cargo run --release -p diskwright-formats --example mkfs -- ext4 DIRECTORY FILE BYTES`
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use std::{
 
 use diskwright_formats::{
     data::{Data, ReadAt},
-    filesystem::{self, Identity},
+    filesystem::{self, Identity, squashfs},
     sparse::Sparse,
     tree::{Kind, Meta, Node, NodeId, Time, Tree, Xattrs},
     writer::{self, Options},
@@ -30,10 +30,27 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [directory, out, bytes] = arguments.as_slice() else { return Err("DIRECTORY FILE BYTES".into()) };
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let start = Instant::now();
+    let [kind, directory, out, rest @ ..] = arguments.as_slice() else {
+        return Err("ext4 DIRECTORY FILE BYTES, or squashfs-xz or squashfs-zstd DIRECTORY FILE".into());
+    };
     let tree = Scan::default().tree(Path::new(directory))?;
     let scanned = Instant::now();
+    let sparse = match (*kind, rest) {
+        ("ext4", [bytes]) => ext4(&tree, bytes.parse()?)?,
+        ("squashfs-xz", []) => squashfs(&tree, squashfs::Compression::Xz)?,
+        ("squashfs-zstd", []) => squashfs(&tree, squashfs::Compression::Zstd)?,
+        _ => return Err(format!("no such filesystem: {kind}").into()),
+    };
+    let made = Instant::now();
+    write(&sparse, Path::new(out))?;
+    let (scan, mkfs, write) = (scanned - start, made - scanned, made.elapsed());
+    println!("{} nodes: scan {scan:?}, mkfs {mkfs:?}, write {write:?}", tree.node_count());
+    Ok(())
+}
+
+fn ext4(tree: &Tree, bytes: u64) -> Result<Sparse> {
     let identity = Identity {
         uuid: Uuid::from_bytes([7; 16]),
         label: "example".into(),
@@ -42,21 +59,13 @@ fn main() -> Result<()> {
         offset: 0,
         on_noise: false,
     };
-    let ext4 = filesystem::by_name("ext4").ok_or("no ext4")?;
-    let smallest = ext4.min_size(&tree, &identity)?;
-    let measured = Instant::now();
-    let sparse = ext4.mkfs(&tree, &identity, bytes.parse()?)?;
-    let made = Instant::now();
-    write(&sparse, Path::new(out))?;
-    println!(
-        "{} nodes, smallest {smallest} bytes: scan {:?}, min_size {:?}, mkfs {:?}, write {:?}",
-        tree.node_count(),
-        scanned - start,
-        measured - scanned,
-        made - measured,
-        made.elapsed()
-    );
-    Ok(())
+    Ok(filesystem::by_name("ext4").ok_or("no ext4")?.mkfs(tree, &identity, bytes)?)
+}
+
+/// With blocks as long as the program mksquashfs makes them.
+fn squashfs(tree: &Tree, compression: squashfs::Compression) -> Result<Sparse> {
+    let options = squashfs::Options { compression, block_bytes: 1 << 17, time: Time::default() };
+    Ok(squashfs::write(tree, &options, tempfile::tempfile()?, &|_| ())?)
 }
 
 /// Content of a file that is opened for each read: there are more files than descriptors.
