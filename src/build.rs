@@ -14,21 +14,23 @@ use anyhow::{Context, Result, anyhow, ensure};
 use diskwright_formats::{
     filesystem::by_name,
     sparse::Sparse,
-    writer::{Compression, Firmware, FormatWriter, Machine, Options},
+    writer::{Compression, FormatWriter, Machine, Options},
 };
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
 use self::installer_medium::InstallerMedium;
 use crate::{
+    azure,
     blueprint::{Blueprint, Document, Syntax, storage},
     deploy::{
-        self, Deployed, Volume, Wishes,
+        self, Deployed, Wishes,
         arch::Arch,
         image::{ImageConfig, LayerId},
         storage::Secrets,
     },
     error::{ErrorKind, Hint, with_hint, with_source_marks},
+    firmware::Startup,
     ids::Ids,
     layout,
     merge::{self, Merged},
@@ -39,7 +41,7 @@ use crate::{
     push,
     record::{self, Origin, Tool},
     source::{self, Hinted, OciImage, Reference},
-    write::{self, BuiltOutput, Choices, Place, Subject},
+    write::{self, BuiltOutput, Choices, MachineChoices, Place, Subject},
 };
 
 /// Longest blueprint in bytes; it may hold files.
@@ -131,11 +133,12 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let medium = InstallerMedium::prepare(request, &asked, &image, &merged, &ids, progress)?;
     let deployed = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
-    let options = options(request, &image, &deployed, &ids)?;
-    let places = asked.places(request, &options.architecture)?;
+    let places = asked.places(request, image_config(&image)?.architecture())?;
     let (optical, places): (Vec<_>, Vec<_>) = places.into_iter().partition(Place::is_optical);
     let on_disk = layout::Disk { deployed: &deployed, ids: &ids };
     let mut disks = lay_out_all(&on_disk, places, asked.size).context("laying out the disk")?;
+    let startup = disks.first().map(|(_, disk)| Startup::read(disk)).unwrap_or_default();
+    let options = options(&asked, request, &image, &deployed, &ids, &startup)?;
     if let (Some(medium), Some(place)) = (medium, optical.into_iter().next()) {
         let medium = medium.finish(request, &asked, &image, &on_disk, &options, progress)?;
         disks.push((place, Arc::new(medium)));
@@ -146,6 +149,7 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     if let Some(destination) = &asked.push {
         push::push(destination, &mut written, &request.source, progress)?;
     }
+    azure::note_generations(&mut written, &startup, progress);
     let origin = origin(&asked, &image, &options, &disks);
     record::write(&mut outputs, &request.output, &origin, &written)?;
     outputs.commit()?;
@@ -162,6 +166,7 @@ pub(crate) struct Asked {
     secrets: Secrets,
     pub(crate) size: DiskSize,
     push: Option<push::Destination>,
+    choices: Choices,
 }
 
 impl Asked {
@@ -183,9 +188,7 @@ impl Asked {
             None => Document::default(),
         };
         let root_ssh_keys = request.root_ssh_authorized_keys.as_deref().map(read_keys).transpose()?;
-        for writer in &writers {
-            blueprint.check_output(writer.spec()).context(ErrorKind::Input)?;
-        }
+        blueprint.check_outputs(&writers).context(ErrorKind::Input)?;
         let size = match request.size {
             None => DiskSize::Default,
             Some(SizeWish::Absolute(bytes)) => DiskSize::Absolute(bytes),
@@ -193,9 +196,9 @@ impl Asked {
             Some(SizeWish::Fit) => DiskSize::Fit,
         };
         let secrets = secrets(blueprint.blueprint())?;
-        request.choices.check(&writers)?;
-        let push = request.choices.push.as_deref().map(push::Destination::parse).transpose()?;
-        let asked = Self { reference, writers, blueprint, root_ssh_keys, secrets, size, push };
+        let choices = choices(request, &writers, blueprint.blueprint())?;
+        let push = choices.push.as_deref().map(push::Destination::parse).transpose()?;
+        let asked = Self { reference, writers, blueprint, root_ssh_keys, secrets, size, push, choices };
         // Which architecture it will be does not change whether the paths are good.
         asked.places(request, source::host_architecture())?;
         Ok(asked)
@@ -217,6 +220,23 @@ impl Asked {
         let specs = self.writers.iter().map(|writer| writer.spec());
         specs.filter(|spec| spec.path == path).map(|spec| spec.size_multiple).max().unwrap_or(1)
     }
+}
+
+/// What the command line says of the files, and below that the blueprint.
+fn choices(request: &BuildRequest, writers: &[&dyn FormatWriter], blueprint: &Blueprint) -> Result<Choices> {
+    request.choices.check(writers)?;
+    let vm = blueprint.vm.clone();
+    let machine = request.choices.machine.clone().over(MachineChoices {
+        name: vm.name,
+        cpus: vm.cpus,
+        memory_bytes: vm.memory.map(|size| size.0),
+        firmware: vm.firmware.map(|firmware| firmware.0),
+        secure_boot: vm.secure_boot,
+        network: vm.network,
+        guest: vm.guest_type,
+    });
+    machine.check()?;
+    Ok(Choices { machine, ..request.choices.clone() })
 }
 
 /// Names, and missing credentials, are told before the build, which takes longer.
@@ -292,8 +312,7 @@ fn read_key_file(path: &Path) -> Result<Vec<u8>> {
 pub fn check_blueprint(path: &Path, types: &[String]) -> Result<()> {
     let document = read_blueprint(path)?;
     let writers = if types.is_empty() { Vec::new() } else { write::writers(types)? };
-    let checks = writers.iter().map(|writer| document.check_output(writer.spec()));
-    checks.collect::<Result<(), _>>().context(ErrorKind::Input)
+    document.check_outputs(&writers).context(ErrorKind::Input)
 }
 
 /// A blueprint in another syntax.
@@ -424,24 +443,26 @@ fn lay_out_all(
     Ok(disks)
 }
 
-/// What a machine made for the disk starts it with.
-fn firmware(volumes: &[Volume]) -> Firmware {
-    let is_for_uefi = volumes.iter().any(|volume| volume.what.holds("/boot/efi"));
-    if is_for_uefi { Firmware::Efi } else { Firmware::Bios }
-}
-
 /// What formats record beside the disk.
-fn options(request: &BuildRequest, image: &OciImage, deployed: &Deployed, ids: &Ids) -> Result<Options> {
-    let (sector_size, firmware) = (deployed.table.sector_size, firmware(&deployed.volumes));
-    Ok(request.choices.applied(Options {
+fn options(
+    asked: &Asked,
+    request: &BuildRequest,
+    image: &OciImage,
+    deployed: &Deployed,
+    ids: &Ids,
+    startup: &Startup,
+) -> Result<Options> {
+    let options = asked.choices.applied(Options {
         compression: request.compression,
-        sector_size,
+        sector_size: deployed.table.sector_size,
         seed: ids.uuid("formats").into_bytes(),
         time: ids.time().seconds,
         architecture: image_config(image)?.architecture().to_owned(),
-        machine: Machine { firmware, ..Machine::default() },
+        machine: Machine { firmware: startup.firmware(), ..Machine::default() },
         ..Options::default()
-    }))
+    });
+    startup.check(&options.machine)?;
+    Ok(options)
 }
 
 /// What the record says of where the disks come from.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    blueprint::{self, Blueprint, Services, User},
+    blueprint::{self, Blueprint, Services, User, Vm},
     build::{self, Asked, BuildRequest, SizeWish},
     deploy::{
         self, Outline,
@@ -311,6 +311,7 @@ fn added(blueprint: &Blueprint) -> Added {
         ("sudo without a password", joined(&all.installer.sudo_nopasswd)),
         ("fips", all.fips.map(|fips| fips.to_string())),
         ("certificates", Some(all.cacerts.pem_certs.len()).filter(|&n| n > 0).map(|n| n.to_string())),
+        ("machine", machine(&blueprint.vm)),
     ];
     Added {
         users: all.user.iter().map(user).collect(),
@@ -323,6 +324,20 @@ fn added(blueprint: &Blueprint) -> Added {
             .filter_map(|(key, value)| Some(format!("{key}: {}", value?)))
             .collect(),
     }
+}
+
+/// What is asked of the machine of an appliance, in the order of the keys.
+fn machine(vm: &Vm) -> Option<String> {
+    let asked = [
+        vm.name.clone(),
+        vm.cpus.map(|count| format!("{count} CPUs")),
+        vm.memory.map(|size| format!("{} MiB", size.0 / MIB)),
+        vm.firmware.map(|firmware| format!("{:?}", firmware.0).to_lowercase()),
+        vm.secure_boot.map(|is| if is { "Secure Boot" } else { "no Secure Boot" }.to_owned()),
+        vm.network.as_ref().map(|name| format!("network {name}")),
+        vm.guest_type.clone(),
+    ];
+    joined(&asked.into_iter().flatten().collect::<Vec<_>>())
 }
 
 fn joined(texts: &[String]) -> Option<String> {

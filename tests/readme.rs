@@ -13,7 +13,7 @@ use diskwright::{
 };
 use diskwright_formats::{
     filesystem::FILESYSTEMS,
-    writer::{Medium, WRITERS},
+    writer::{WRITERS, by_name},
 };
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -158,7 +158,8 @@ fn flags() -> String {
 fn support() -> String {
     let mut table = String::from("| key | | disks | installation media |\n|---|---|---|---|\n");
     let sign = |refused: Option<&str>| refused.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
-    for (disk, medium) in field_support(Medium::Disk).into_iter().zip(field_support(Medium::Optical)) {
+    let of = |name| field_support(by_name(name).unwrap());
+    for (disk, medium) in of("raw").into_iter().zip(of("iso")) {
         let (on_disk, on_medium) = (sign(disk.refused), sign(medium.refused));
         writeln!(table, "| `{}` | {} | {on_disk} | {on_medium} |", disk.field, disk.about).unwrap();
     }
