@@ -203,9 +203,8 @@ fn layout(disk: &Data, sector_size: u32) -> Option<Layout> {
 }
 
 impl Table {
-    fn new(layout: &Layout) -> Self {
-        let [a, b, c, d, ..] = *layout.uuid.as_bytes();
-        let signature = u32::from_le_bytes([a, b, c, d]);
+    pub(crate) fn new(layout: &Layout) -> Self {
+        let signature = u32::from_le_bytes(mbr::disk_signature(layout.uuid));
         let dos = (layout.kind == TableKind::Dos).then_some(signature);
         let partitions =
             (1..).zip(&layout.partitions).map(|(number, found)| Partition::new(number, found, dos));
