@@ -16,7 +16,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use diskwright_formats::{
     filesystem::by_name,
     sparse::Sparse,
-    writer::{Compression, Firmware, FormatWriter, Machine, Medium, Options},
+    writer::{Compression, FormatWriter, Machine, Medium, Options},
 };
 use diskwright_install::address::Address;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -24,14 +24,16 @@ use serde::Serialize;
 
 use self::installer_medium::Installers;
 use crate::{
+    azure,
     blueprint::{Blueprint, Document, Syntax, storage},
     deploy::{
-        self, Deployed, Volume, Wishes,
+        self, Deployed, Wishes,
         arch::Arch,
         image::{ImageConfig, LayerId},
         storage::Secrets,
     },
     error::{ErrorKind, Hint, with_hint, with_source_marks},
+    firmware::Startup,
     ids::Ids,
     layout,
     merge::{self, Merged},
@@ -42,7 +44,7 @@ use crate::{
     push,
     record::{self, Origin, Tool},
     source::{self, Hinted, OciImage, Reference},
-    write::{self, BuiltOutput, Choices, Place, Subject},
+    write::{self, BuiltOutput, Choices, MachineChoices, Place, Subject},
 };
 
 /// Longest blueprint in bytes; it may hold files.
@@ -142,19 +144,22 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let places = asked.places(request, image_config(&image)?.architecture())?;
     let (live_places, places) = of_medium(places, Medium::Live);
     let (anaconda_places, places) = of_medium(places, Medium::Anaconda);
-    let (disks, options) = if places.is_empty() {
-        (Vec::new(), options(request, &image, SECTOR_SIZE, Firmware::Efi, &ids)?)
+    let LaidOut { files, options, startup } = if places.is_empty() {
+        let startup = Startup::default();
+        let options = options(&asked, request, &image, SECTOR_SIZE, &ids, &startup)?;
+        LaidOut { files: Vec::new(), options, startup }
     } else {
         lay_out(request, &asked, &image, merged, places, &ids, progress)?
     };
     let live = live_places.into_iter().zip(live.map(Arc::new));
     let anaconda = anaconda_places.into_iter().zip(anaconda.map(Arc::new));
-    let files: Vec<_> = disks.into_iter().chain(anaconda).chain(live).collect();
+    let files: Vec<_> = files.into_iter().chain(anaconda).chain(live).collect();
     let with_sums = !request.choices.no_checksums;
     let mut written = write::write_all(&files, &asked.writers, &options, with_sums, &mut outputs, progress)?;
     if let Some(destination) = &asked.push {
         push::push(destination, &mut written, &request.source, progress)?;
     }
+    azure::note_generations(&mut written, &startup, progress);
     let origin = origin(&asked, &image, &options, &files);
     record::write(&mut outputs, &request.output, &origin, &written)?;
     outputs.commit()?;
@@ -167,6 +172,13 @@ fn of_medium(places: Vec<Place>, medium: Medium) -> (Vec<Place>, Vec<Place>) {
     places.into_iter().partition(|place| place.medium() == medium)
 }
 
+/// What is written, and what is known of it.
+struct LaidOut {
+    files: Vec<(Place, Arc<Sparse>)>,
+    options: Options,
+    startup: Startup,
+}
+
 /// The disks, and the media that install them, with what formats record beside.
 fn lay_out(
     request: &BuildRequest,
@@ -176,19 +188,19 @@ fn lay_out(
     places: Vec<Place>,
     ids: &Ids,
     progress: &dyn Progress,
-) -> Result<(Vec<(Place, Arc<Sparse>)>, Options)> {
+) -> Result<LaidOut> {
     let installers = Installers::prepare(request, asked, image, &merged, ids, progress)?;
     let deployed = deploy_volumes(request, asked, image, merged, ids, progress)?;
     progress.begin("laying out the disk", None);
-    let firmware = firmware(&deployed.volumes);
-    let options = options(request, image, deployed.table.sector_size, firmware, ids)?;
     let (places, others) = of_medium(places, Medium::Disk);
     let on_disk = layout::Disk { deployed: &deployed, ids };
-    let mut disks = lay_out_all(&on_disk, places, asked.size).context("laying out the disk")?;
+    let mut files = lay_out_all(&on_disk, places, asked.size).context("laying out the disk")?;
+    let startup = files.first().map(|(_, disk)| Startup::read(disk)).unwrap_or_default();
+    let options = options(asked, request, image, deployed.table.sector_size, ids, &startup)?;
     if let Some(installers) = installers {
-        disks.extend(installers.finish(request, asked, image, &on_disk, &options, &others, progress)?);
+        files.extend(installers.finish(request, asked, image, &on_disk, &options, &others, progress)?);
     }
-    Ok((disks, options))
+    Ok(LaidOut { files, options, startup })
 }
 
 /// A request whose names are known to mean something.
@@ -201,6 +213,7 @@ pub(crate) struct Asked {
     pub(crate) size: DiskSize,
     push: Option<push::Destination>,
     payload: Option<Reference>,
+    choices: Choices,
 }
 
 impl Asked {
@@ -222,9 +235,7 @@ impl Asked {
             None => Document::default(),
         };
         let root_ssh_keys = request.root_ssh_authorized_keys.as_deref().map(read_keys).transpose()?;
-        for writer in &writers {
-            blueprint.check_output(writer.spec()).context(ErrorKind::Input)?;
-        }
+        blueprint.check_outputs(&writers).context(ErrorKind::Input)?;
         let size = match request.size {
             None => DiskSize::Default,
             Some(SizeWish::Absolute(bytes)) => DiskSize::Absolute(bytes),
@@ -236,9 +247,10 @@ impl Asked {
             deploy::medium::anaconda::check(blueprint.blueprint())?;
         }
         let secrets = secrets(blueprint.blueprint())?;
-        request.choices.check(&writers)?;
-        let push = request.choices.push.as_deref().map(push::Destination::parse).transpose()?;
-        let asked = Self { reference, writers, blueprint, root_ssh_keys, secrets, size, push, payload };
+        let choices = choices(request, &writers, blueprint.blueprint())?;
+        let push = choices.push.as_deref().map(push::Destination::parse).transpose()?;
+        let asked =
+            Self { reference, writers, blueprint, root_ssh_keys, secrets, size, push, payload, choices };
         installer_medium::check(request, &asked)?;
         // Which architecture it will be does not change whether the paths are good.
         asked.places(request, source::host_architecture())?;
@@ -261,6 +273,23 @@ impl Asked {
         let specs = self.writers.iter().map(|writer| writer.spec());
         specs.filter(|spec| spec.path == path).map(|spec| spec.size_multiple).max().unwrap_or(1)
     }
+}
+
+/// What the command line says of the files, and below that the blueprint.
+fn choices(request: &BuildRequest, writers: &[&dyn FormatWriter], blueprint: &Blueprint) -> Result<Choices> {
+    request.choices.check(writers)?;
+    let vm = blueprint.vm.clone();
+    let machine = request.choices.machine.clone().over(MachineChoices {
+        name: vm.name,
+        cpus: vm.cpus,
+        memory_bytes: vm.memory.map(|size| size.0),
+        firmware: vm.firmware.map(|firmware| firmware.0),
+        secure_boot: vm.secure_boot,
+        network: vm.network,
+        guest: vm.guest_type,
+    });
+    machine.check()?;
+    Ok(Choices { machine, ..request.choices.clone() })
 }
 
 /// Names, and missing credentials, are told before the build, which takes longer.
@@ -336,8 +365,7 @@ fn read_key_file(path: &Path) -> Result<Vec<u8>> {
 pub fn check_blueprint(path: &Path, types: &[String]) -> Result<()> {
     let document = read_blueprint(path)?;
     let writers = if types.is_empty() { Vec::new() } else { write::writers(types)? };
-    let checks = writers.iter().map(|writer| document.check_output(writer.spec()));
-    checks.collect::<Result<(), _>>().context(ErrorKind::Input)
+    document.check_outputs(&writers).context(ErrorKind::Input)
 }
 
 /// A blueprint in another syntax.
@@ -468,29 +496,26 @@ fn lay_out_all(
     Ok(disks)
 }
 
-/// What a machine made for the disk starts it with.
-fn firmware(volumes: &[Volume]) -> Firmware {
-    let is_for_uefi = volumes.iter().any(|volume| volume.what.holds("/boot/efi"));
-    if is_for_uefi { Firmware::Efi } else { Firmware::Bios }
-}
-
 /// What formats record beside the disk.
 fn options(
+    asked: &Asked,
     request: &BuildRequest,
     image: &OciImage,
     sector_size: u32,
-    firmware: Firmware,
     ids: &Ids,
+    startup: &Startup,
 ) -> Result<Options> {
-    Ok(request.choices.applied(Options {
+    let options = asked.choices.applied(Options {
         compression: request.compression,
         sector_size,
         seed: ids.uuid("formats").into_bytes(),
         time: ids.time().seconds,
         architecture: image_config(image)?.architecture().to_owned(),
-        machine: Machine { firmware, ..Machine::default() },
+        machine: Machine { firmware: startup.firmware(), ..Machine::default() },
         ..Options::default()
-    }))
+    });
+    startup.check(&options.machine)?;
+    Ok(options)
 }
 
 /// What the record says of where the disks come from.

@@ -11,13 +11,15 @@ use anyhow::{Context, Result, anyhow};
 use diskwright_formats::{
     reader,
     sparse::Sparse,
-    writer::{Compression, FormatWriter, Medium, Options},
+    writer::{Compression, FormatWriter, Machine, Medium, Options},
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    azure,
     error::{ErrorKind, Hint},
+    firmware::Startup,
     output::OutputSet,
     progress::Progress,
     push,
@@ -78,13 +80,16 @@ pub fn convert(request: &ConvertRequest, progress: &dyn Progress) -> Result<Conv
         .with_context(|| format!("opening {}", request.input.display()))
         .context(ErrorKind::Input)?;
     writers.iter().try_for_each(|writer| check_size(&disk, *writer))?;
+    let startup = Startup::read(&disk);
     let options = request.choices.applied(Options {
         compression: request.compression,
         seed: seed(&disk).with_context(|| format!("reading {}", request.input.display()))?,
         time: request.source_date_epoch.unwrap_or(0),
         architecture: subject.arch,
+        machine: Machine { firmware: startup.firmware(), ..Machine::default() },
         ..Options::default()
     });
+    startup.check(&options.machine)?;
     let disk = Arc::new(disk);
     let disks: Vec<_> = places.into_iter().map(|place| (place, disk.clone())).collect();
     let with_sums = !request.choices.no_checksums;
@@ -92,6 +97,7 @@ pub fn convert(request: &ConvertRequest, progress: &dyn Progress) -> Result<Conv
     if let Some(destination) = &destination {
         push::push(destination, &mut written, &request.source, progress)?;
     }
+    azure::note_generations(&mut written, &startup, progress);
     let origin = origin(request, &options, &disks);
     record::write(&mut outputs, &request.output, &origin, &written)?;
     outputs.commit()?;

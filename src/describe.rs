@@ -1,7 +1,7 @@
 //! What a type of output is and which fields of a blueprint it takes.
 
 use anyhow::{Context as _, Result};
-use diskwright_formats::writer::{Medium, by_name};
+use diskwright_formats::writer::{FormatWriter, by_name};
 use serde::Serialize;
 
 use crate::{
@@ -54,15 +54,15 @@ pub fn describe(name: &str) -> Result<Description> {
         path: spec.path,
         about: spec.about,
         size_multiple: spec.size_multiple,
-        fields: field_support(spec.medium),
+        fields: field_support(writer),
     })
 }
 
-/// What is done with each field on this medium.
+/// What a type does with each field.
 #[must_use]
-pub fn field_support(medium: Medium) -> Vec<FieldSupport> {
+pub fn field_support(writer: &dyn FormatWriter) -> Vec<FieldSupport> {
     let support = |field: Field| {
-        let refused = match support::row(&field.name).map(|row| row.on(medium)) {
+        let refused = match support::row(&field.name).map(|row| row.on(writer)) {
             Some(Support::Refused(why)) => Some(why),
             _ => None,
         };

@@ -5,6 +5,7 @@
 //! ([`plan`]), filesystems and a partition table make one sparse virtual disk,
 //! and every requested format writes that disk out once.
 
+mod azure;
 pub mod blueprint;
 pub mod build;
 pub mod cli;
@@ -12,6 +13,7 @@ pub mod convert;
 pub mod deploy;
 pub mod describe;
 pub mod error;
+pub mod firmware;
 pub mod ids;
 pub mod inspect;
 pub mod installer;

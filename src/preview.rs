@@ -3,16 +3,12 @@
 //! The image is read and deployed as a build does it; only the filesystems and the files are not made.
 
 use anyhow::{Context as _, Result};
-use diskwright_formats::{
-    disk::{Layout, TableKind},
-    units::MIB,
-    writer::Medium,
-};
+use diskwright_formats::{disk::Layout, units::MIB, writer::Medium};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    blueprint::{self, Blueprint, Services, User},
+    blueprint::{self, Blueprint, Services, User, Vm},
     build::{self, Asked, BuildRequest, SizeWish},
     deploy::{
         self, Outline,
@@ -23,6 +19,7 @@ use crate::{
     layout,
     plan::Wish,
     progress::Progress,
+    record::{self, Table},
 };
 
 /// What a build would write.
@@ -66,7 +63,7 @@ pub struct Disk {
     pub table: &'static str,
     /// Bytes per sector.
     pub sector_size: u32,
-    /// GUID of the disk.
+    /// GUID of the disk, or the signature of a dos table.
     pub uuid: String,
     /// In the order of the table.
     pub partitions: Vec<Partition>,
@@ -88,18 +85,9 @@ pub struct Archive {
 /// A partition before it is written.
 #[derive(Clone, Debug, Serialize)]
 pub struct Partition {
-    /// Number in the table, from 1.
-    pub number: usize,
-    /// Name in the table.
-    pub name: String,
-    /// Type GUID.
-    pub type_uuid: String,
-    /// GUID of the partition.
-    pub uuid: String,
-    /// First byte.
-    pub offset: u64,
-    /// Bytes.
-    pub size: u64,
+    /// As the record will have it.
+    #[serde(flatten)]
+    pub entry: record::Partition,
     /// Why it has this size.
     pub why: String,
     /// What it holds.
@@ -225,34 +213,34 @@ fn disks(request: &BuildRequest, asked: &Asked, on_disk: &layout::Disk<'_>) -> R
         }
         let multiple = asked.size_multiple(spec.path);
         let layout = on_disk.plan(&sizes, asked.size, multiple)?;
+        let Table { kind, uuid, sector_size, partitions } = Table::new(&layout);
         disks.push(Disk {
             path: spec.path,
             types: vec![spec.name],
             size: layout.size,
             why: why_size(request.size, &layout, on_disk, multiple),
-            table: if layout.kind == TableKind::Dos { "dos" } else { "gpt" },
-            sector_size: layout.sector_size,
-            uuid: layout.uuid.to_string(),
-            partitions: partitions(&layout, on_disk, &sizes)?,
+            table: kind,
+            sector_size,
+            uuid,
+            partitions: planned(partitions, on_disk, &sizes)?,
         });
     }
     Ok(disks)
 }
 
-fn partitions(layout: &Layout, on_disk: &layout::Disk<'_>, sizes: &[Wish]) -> Result<Vec<Partition>> {
-    let last = layout.partitions.len();
-    let rows = layout.partitions.iter().zip(&on_disk.deployed.volumes).zip(sizes).enumerate();
-    rows.map(|(index, ((part, volume), wish))| {
+fn planned(
+    entries: Vec<record::Partition>,
+    on_disk: &layout::Disk<'_>,
+    sizes: &[Wish],
+) -> Result<Vec<Partition>> {
+    let last = entries.len();
+    let rows = entries.into_iter().zip(&on_disk.deployed.volumes).zip(sizes);
+    rows.map(|((entry, volume), wish)| {
         Ok(Partition {
-            number: index + 1,
-            name: part.name.clone(),
-            type_uuid: part.type_uuid.to_string(),
-            uuid: part.uuid.to_string(),
-            offset: part.offset,
-            size: part.size,
-            why: why(&volume.what, volume.size, index + 1 == last).to_owned(),
-            holds: holds(on_disk, &volume.what, part.size)?,
+            why: why(&volume.what, volume.size, entry.number == last).to_owned(),
+            holds: holds(on_disk, &volume.what, entry.size)?,
             minimum: wish.size,
+            entry,
         })
     })
     .collect()
@@ -344,6 +332,7 @@ fn added(blueprint: &Blueprint) -> Added {
         ("sudo without a password", joined(&all.installer.sudo_nopasswd)),
         ("fips", all.fips.map(|fips| fips.to_string())),
         ("certificates", Some(all.cacerts.pem_certs.len()).filter(|&n| n > 0).map(|n| n.to_string())),
+        ("machine", machine(&blueprint.vm)),
     ];
     Added {
         users: all.user.iter().map(user).collect(),
@@ -356,6 +345,20 @@ fn added(blueprint: &Blueprint) -> Added {
             .filter_map(|(key, value)| Some(format!("{key}: {}", value?)))
             .collect(),
     }
+}
+
+/// What is asked of the machine of an appliance, in the order of the keys.
+fn machine(vm: &Vm) -> Option<String> {
+    let asked = [
+        vm.name.clone(),
+        vm.cpus.map(|count| format!("{count} CPUs")),
+        vm.memory.map(|size| format!("{} MiB", size.0 / MIB)),
+        vm.firmware.map(|firmware| format!("{:?}", firmware.0).to_lowercase()),
+        vm.secure_boot.map(|is| if is { "Secure Boot" } else { "no Secure Boot" }.to_owned()),
+        vm.network.as_ref().map(|name| format!("network {name}")),
+        vm.guest_type.clone(),
+    ];
+    joined(&asked.into_iter().flatten().collect::<Vec<_>>())
 }
 
 fn joined(texts: &[String]) -> Option<String> {

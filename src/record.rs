@@ -19,13 +19,14 @@ use diskwright_formats::{
     disk::{self, Layout, TableKind},
     partition::{gpt, mbr},
     sparse::Sparse,
-    writer::Output,
+    writer::{Medium, Output},
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
     error::ErrorKind,
+    firmware::Startup,
     output::OutputSet,
     write::{BuiltOutput, Place},
 };
@@ -114,6 +115,9 @@ pub struct Disk {
     pub size: u64,
     /// Bytes of it that are not gaps.
     pub data: u64,
+    /// What starts it: `uefi`, `bios`, both or neither. Not told of installation media.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Vec<&'static str>>,
     /// Its partition table, if it has one.
     pub table: Option<Table>,
 }
@@ -169,9 +173,10 @@ pub fn hex(bytes: &[u8]) -> String {
 #[must_use]
 pub fn disks(files: &[(Place, Arc<Sparse>)], sector_size: u32) -> Vec<Disk> {
     let mut found: Vec<Disk> = Vec::new();
-    for (_, disk) in files.iter().filter(|(place, _)| place.has_table()) {
+    for (place, disk) in files.iter().filter(|(place, _)| place.has_table()) {
         if !found.iter().any(|other| other.size == disk.len()) {
-            found.push(Disk::read(disk, sector_size));
+            let firmware = (place.medium() == Medium::Disk).then(|| Startup::read(disk).names());
+            found.push(Disk { firmware, ..Disk::read(disk, sector_size) });
         }
     }
     found
@@ -181,7 +186,7 @@ impl Disk {
     fn read(disk: &Arc<Sparse>, sector_size: u32) -> Self {
         let bytes = Data::from_source(disk.clone(), 0, disk.len());
         let table = layout(&bytes, sector_size).as_ref().map(Table::new);
-        Self { size: disk.len(), data: disk.data_len(), table }
+        Self { size: disk.len(), data: disk.data_len(), firmware: None, table }
     }
 }
 
@@ -198,9 +203,8 @@ fn layout(disk: &Data, sector_size: u32) -> Option<Layout> {
 }
 
 impl Table {
-    fn new(layout: &Layout) -> Self {
-        let [a, b, c, d, ..] = *layout.uuid.as_bytes();
-        let signature = u32::from_le_bytes([a, b, c, d]);
+    pub(crate) fn new(layout: &Layout) -> Self {
+        let signature = u32::from_le_bytes(mbr::disk_signature(layout.uuid));
         let dos = (layout.kind == TableKind::Dos).then_some(signature);
         let partitions =
             (1..).zip(&layout.partitions).map(|(number, found)| Partition::new(number, found, dos));

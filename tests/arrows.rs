@@ -96,8 +96,25 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "firmware",
+        &[
+            "error",
+            "formats::data",
+            "formats::disk",
+            "formats::filesystem",
+            "formats::partition",
+            "formats::sparse",
+            "formats::tree",
+            "formats::writer::Firmware",
+            "formats::writer::Machine",
+        ],
+    ),
+    ("azure", &["firmware", "progress", "write::BuiltOutput"]),
+    (
         "convert",
         &[
+            "azure",
+            "firmware",
             "write",
             "record",
             "push",
@@ -119,6 +136,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "write",
             "output",
             "error",
+            "firmware",
             "formats::data",
             "formats::disk",
             "formats::partition",
@@ -180,8 +198,10 @@ const TABLE: &[(&str, &[&str])] = &[
             "formats::filesystem::by_name",
             "formats::writer::WRITERS",
             "formats::writer::by_name",
-            "formats::writer::Spec",
+            "formats::writer::FormatWriter",
+            "formats::writer::Firmware",
             "formats::writer::Medium",
+            "formats::writer::Uses",
             "formats::units",
         ],
     ),
@@ -236,21 +256,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "formats::writer::Medium",
         ],
     ),
-    (
-        "publish",
-        &[
-            "error",
-            "progress",
-            // what a disk starts is read from its partition table and its ESP
-            "formats::data",
-            "formats::filesystem",
-            "formats::partition",
-            "formats::reader",
-            "formats::sparse",
-            "formats::tree",
-            "formats::units",
-        ],
-    ),
+    ("publish", &["error", "firmware", "progress", "formats::reader", "formats::sparse", "formats::units"]),
     ("formats", &["formats::error"]),
     ("formats::error", &[]),
     ("formats::units", &[]),
@@ -285,7 +291,9 @@ const TABLE: &[(&str, &[&str])] = &[
 
 /// Where the stages meet.
 const STAGES: &[&str] = &[
+    "azure",
     "build",
+    "firmware",
     "inspect",
     "blueprint",
     "source",

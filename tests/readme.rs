@@ -13,7 +13,7 @@ use diskwright::{
 };
 use diskwright_formats::{
     filesystem::FILESYSTEMS,
-    writer::{Medium, WRITERS},
+    writer::{WRITERS, by_name},
 };
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -154,17 +154,30 @@ fn flags() -> String {
     table
 }
 
-/// Every field of a blueprint, and what each kind of output does with it.
+/// Every field of a blueprint, and what each kind of output does with it; reasons are below, by number.
 fn support() -> String {
     let mut table = String::from(
         "| key | | disks | iso | netboot | bootc-installer | pxe-tar-xz |\n|---|---|---|---|---|---|---|\n",
     );
-    let sign = |refused: Option<&str>| refused.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
-    let media =
-        [Medium::Disk, Medium::Optical, Medium::Network, Medium::Anaconda, Medium::Live].map(field_support);
-    for (at, field) in media[0].iter().enumerate() {
-        let signs = media.each_ref().map(|medium| sign(medium[at].refused)).join(" | ");
+    let columns = ["raw", "iso", "netboot", "bootc-installer", "pxe-tar-xz"];
+    let columns = columns.map(|name| field_support(by_name(name).unwrap()));
+    let mut reasons: Vec<&str> = Vec::new();
+    for (at, field) in columns[0].iter().enumerate() {
+        let signs = columns.each_ref().map(|column| sign(column[at].refused, &mut reasons)).join(" | ");
         writeln!(table, "| `{}` | {} | {signs} |", field.field, field.about).unwrap();
     }
+    table.push('\n');
+    for (at, reason) in reasons.iter().enumerate() {
+        writeln!(table, "{}. {reason}", at + 1).unwrap();
+    }
     table
+}
+
+fn sign<'a>(refused: Option<&'a str>, reasons: &mut Vec<&'a str>) -> String {
+    let Some(why) = refused else { return "yes".to_owned() };
+    let at = reasons.iter().position(|&other| other == why).unwrap_or_else(|| {
+        reasons.push(why);
+        reasons.len() - 1
+    });
+    format!("no ({})", at + 1)
 }

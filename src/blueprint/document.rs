@@ -1,6 +1,6 @@
 //! A blueprint together with its text, so that whatever is wrong with it can be shown.
 
-use diskwright_formats::writer::Spec;
+use diskwright_formats::writer::FormatWriter;
 use serde::Deserialize as _;
 
 use super::{
@@ -70,10 +70,10 @@ impl Document {
     ///
     /// # Errors
     /// The first such key, with the type and an alternative.
-    pub fn check_output(&self, spec: &Spec) -> Result<(), Error> {
+    pub fn check_outputs(&self, writers: &[&dyn FormatWriter]) -> Result<(), Error> {
         for (steps, span) in self.node.leaves() {
-            if let Err(why) = support::of(&schema::without_indices(&steps), spec.medium) {
-                let message = format!("has no meaning for the type {}", spec.name);
+            if let Some((writer, why)) = support::refusal(&schema::without_indices(&steps), writers) {
+                let message = format!("has no meaning for the type {}", writer.spec().name);
                 let fault = Fault::of_value(steps, message).hint(why).at(span);
                 return Err(fault.explain(&self.text, &self.file_name));
             }

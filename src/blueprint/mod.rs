@@ -6,7 +6,7 @@
 //!
 //! The names are those of the osbuild blueprint
 //! (<https://osbuild.org/docs/user-guide/blueprint-reference>), so a file for
-//! other tools keeps its meaning here. The types know nothing of a syntax: each
+//! other tools keeps its meaning here; `vm` alone is our own. The types know nothing of a syntax: each
 //! is one function from text to a `node::Node`. Every error names the field and
 //! shows its line, whichever stage finds it. No I/O happens here.
 //!
@@ -24,6 +24,7 @@ mod file;
 mod json;
 mod kernel;
 mod media;
+mod named;
 mod network;
 mod node;
 mod places;
@@ -38,6 +39,7 @@ mod syntax;
 mod tests;
 mod toml;
 mod types;
+mod vm;
 mod yaml;
 
 pub use account::{Day, Group, SshKey, User};
@@ -56,6 +58,7 @@ pub use region::{Locale, Timezone};
 pub use service::{CaCerts, CloudInit, Services};
 pub use syntax::Syntax;
 pub use types::{Blueprint, Customizations};
+pub use vm::{Firmware, Vm};
 pub(crate) use yaml::write as to_yaml;
 
 impl Blueprint {

@@ -1,7 +1,7 @@
 //! Which type of output takes which field: the one table behind the check before a build,
 //! `diskwright describe` and the page in docs/.
 
-use diskwright_formats::writer::Medium;
+use diskwright_formats::writer::{FormatWriter, Medium, Uses};
 
 /// What an output does with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Row {
     pub anaconda: Support,
     /// What systems that run from memory do with it.
     pub live: Support,
+    /// It is not for the disk, but for what goes with it: done if one of the types makes use of it.
+    pub uses: Uses,
 }
 
 const INSTALLER: &str = "only installers have it; build the type iso or netboot";
@@ -35,6 +37,9 @@ const ANACONDA: &str = "it configures Anaconda, which the type bootc-installer h
     asked for by the other customizations";
 const COPIED: &str = "Anaconda installs the image as it is: bring it in the image, or say it in \
     customizations.installer.kickstart";
+
+const MACHINE: &str = "only a type that describes a machine has it; build the type ova";
+const MACHINE_SIZE: &str = "only a type that describes a machine has it; build the type ova or vagrant";
 
 const BTRFS: &str = "btrfs cannot be written yet; ext4 can";
 
@@ -49,7 +54,7 @@ const FLATPAKS: &str = "flatpaks are not put on media; install them in the image
 const DONE: Support = Support::Done;
 
 const fn always(field: &'static str) -> Row {
-    Row { field, disk: DONE, optical: DONE, network: DONE, anaconda: DONE, live: DONE }
+    Row { field, disk: DONE, optical: DONE, network: DONE, anaconda: DONE, live: DONE, uses: Uses::empty() }
 }
 
 /// What is written into the system, which Anaconda copies as it is.
@@ -79,7 +84,18 @@ const fn kickstart(field: &'static str) -> Row {
 
 const fn never(field: &'static str, why: &'static str) -> Row {
     let refused = Support::Refused(why);
-    Row { field, disk: refused, optical: refused, network: refused, anaconda: refused, live: refused }
+    Row {
+        disk: refused,
+        optical: refused,
+        network: refused,
+        anaconda: refused,
+        live: refused,
+        ..always(field)
+    }
+}
+
+const fn machine(field: &'static str, uses: Uses, why: &'static str) -> Row {
+    Row { uses, ..never(field, why) }
 }
 
 /// Every field of the schema, by its own row or that of what it is in.
@@ -115,6 +131,9 @@ pub static TABLE: &[Row] = &[
     kickstart("customizations.installer.modules"),
     never("customizations.installer.payload.flatpaks", FLATPAKS),
     disc("customizations.iso"),
+    machine("vm", Uses::MACHINE, MACHINE),
+    machine("vm.cpus", Uses::MACHINE_SIZE, MACHINE_SIZE),
+    machine("vm.memory", Uses::MACHINE_SIZE, MACHINE_SIZE),
 ];
 
 /// The row of a field.
@@ -126,22 +145,28 @@ pub fn row(field: &str) -> Option<&'static Row> {
     TABLE.iter().filter(covers).max_by_key(|row| row.field.len())
 }
 
-/// Whether an output on this medium honours the field.
-///
-/// # Errors
-/// What to do instead.
-pub fn of(field: &str, medium: Medium) -> Result<(), &'static str> {
-    match row(field).map_or(Support::Done, |row| row.on(medium)) {
-        Support::Done => Ok(()),
-        Support::Refused(why) => Err(why),
-    }
+/// The first of the types that has no use for the field, and what to do instead. One type that makes
+/// use of what is not for the disk is enough, as others have no place for it.
+#[must_use]
+pub fn refusal<'a>(
+    field: &str,
+    writers: &[&'a dyn FormatWriter],
+) -> Option<(&'a dyn FormatWriter, &'static str)> {
+    let row = row(field)?;
+    let refused = |writer: &&'a dyn FormatWriter| match row.on(*writer) {
+        Support::Refused(why) => Some((*writer, why)),
+        Support::Done => None,
+    };
+    let is_enough = !row.uses.is_empty() && writers.iter().any(|writer| refused(writer).is_none());
+    if is_enough { None } else { writers.iter().find_map(refused) }
 }
 
 impl Row {
-    /// What an output on this medium does with it.
+    /// What this type does with it.
     #[must_use]
-    pub const fn on(&self, medium: Medium) -> Support {
-        match medium {
+    pub fn on(&self, writer: &dyn FormatWriter) -> Support {
+        match writer.spec().medium {
+            _ if !self.uses.is_empty() && writer.uses().contains(self.uses) => Support::Done,
             Medium::Disk => self.disk,
             Medium::Optical => self.optical,
             Medium::Network => self.network,

@@ -90,7 +90,7 @@ const GOLDEN: &[(&str, &str)] = &[
   |
 1 | colour: blue
   | ^^^^^^
-  = allowed here: name, description, version, customizations",
+  = allowed here: name, description, version, customizations, vm",
     ),
     (
         "customizations:\n  rpm:\n    import_keys: {files: [/a]}\n",
@@ -296,6 +296,26 @@ const REFUSED: &[(&str, &str)] = &[
 fn what_cannot_work_is_refused_with_its_line() {
     for (snippet, part) in REFUSED {
         let found = bad(&format!("customizations:\n  {snippet}\n"));
+        assert!(found.contains(part), "{snippet}\n{found}");
+        assert!(found.starts_with("b.yaml:2:") && found.contains('^'), "{found}");
+    }
+}
+
+#[test]
+fn a_machine_that_cannot_be_is_refused_with_its_line() {
+    for (snippet, part) in [
+        ("name: ' '", "vm.name: it is empty"),
+        ("network: \"a\\nb\"", "vm.network: \"a\\nb\" holds a control character"),
+        ("guest_type: 5", "put it in quotes"),
+        ("cpus: 0", "vm.cpus: 0 is not from 1 to 1024"),
+        ("cpus: -1", "out of range"),
+        ("memory: 1000", "vm.memory: whole MiB are needed"),
+        ("memory: 0", "whole MiB are needed"),
+        ("firmware: coreboot", "\"coreboot\" is none of efi, uefi, bios"),
+        ("{firmware: bios, secure_boot: true}", "vm.secure_boot: a BIOS has no Secure Boot"),
+        ("guest: x", "unknown key"),
+    ] {
+        let found = bad(&format!("vm:\n  {snippet}\n"));
         assert!(found.contains(part), "{snippet}\n{found}");
         assert!(found.starts_with("b.yaml:2:") && found.contains('^'), "{found}");
     }

@@ -14,6 +14,7 @@ use super::{
     network::{Firewall, Sshd},
     region::{Locale, Timezone},
     service::{CaCerts, CloudInit, Services},
+    vm::Vm,
 };
 
 use super::storage;
@@ -30,6 +31,8 @@ pub struct Blueprint {
     pub version: Option<String>,
     /// What it asks for.
     pub customizations: Customizations,
+    /// The virtual machine that some types describe.
+    pub vm: Vm,
 }
 
 /// Everything a blueprint can change.

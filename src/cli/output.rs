@@ -64,7 +64,7 @@ pub struct MachineArgs {
     /// Memory, whole MiB [default: 4GiB]
     #[arg(long, value_name = "SIZE", value_parser = values::memory)]
     pub vm_memory: Option<u64>,
-    /// Firmware that boots it: efi or bios [default: efi]
+    /// Firmware that boots it: efi or bios [default: what starts the disk, efi of both]
     #[arg(long, value_name = "FIRMWARE", value_parser = values::firmwares())]
     pub vm_firmware: Option<Firmware>,
     /// Whether UEFI verifies what it boots [default: false]

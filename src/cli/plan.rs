@@ -105,15 +105,15 @@ pub fn plan(found: &Preview) -> String {
 
 /// Boxes side by side, wider for larger partitions.
 fn picture(disk: &Disk) -> String {
-    let widths = widths(&disk.partitions.iter().map(|part| part.size).collect::<Vec<_>>());
+    let widths = widths(&disk.partitions.iter().map(|part| part.entry.size).collect::<Vec<_>>());
     let edge: String = widths.iter().map(|width| format!("+{}", "-".repeat(*width))).collect();
     let line = |label: &dyn Fn(usize) -> String| {
         let boxes =
             widths.iter().enumerate().map(|(index, width)| format!("|{}", fitted(&label(index), *width)));
         boxes.collect::<String>() + "|\n"
     };
-    let names = line(&|index| format!("{} {}", index + 1, disk.partitions[index].name));
-    let sizes = line(&|index| size(disk.partitions[index].size));
+    let names = line(&|index| format!("{} {}", index + 1, disk.partitions[index].entry.name));
+    let sizes = line(&|index| size(disk.partitions[index].entry.size));
     format!("{edge}+\n{names}{sizes}{edge}+\n")
 }
 
@@ -139,10 +139,10 @@ fn rows(disk: &Disk) -> String {
         let _ = writeln!(
             text,
             "  {} {:<12} {filesystem:<6} {:>11} at {:>10}  {}{needs}{}",
-            part.number,
-            part.name,
-            size(part.size),
-            size(part.offset),
+            part.entry.number,
+            part.entry.name,
+            size(part.entry.size),
+            size(part.entry.offset),
             part.why,
             mounted(&part.holds)
         );

@@ -2,9 +2,9 @@
 //! honour is refused.
 
 use anyhow::{Result, anyhow};
-use diskwright_formats::writer::{Firmware, FormatWriter, Machine, Options, Qcow2Version, Uses, WRITERS};
+use diskwright_formats::writer::{FormatWriter, Options, Qcow2Version, Uses, WRITERS};
 
-use super::naming::Naming;
+use super::{machine::MachineChoices, naming::Naming};
 use crate::error::{ErrorKind, Hint};
 
 /// Choices about files; `None` leaves it to the format.
@@ -24,25 +24,6 @@ pub struct Choices {
     pub push: Option<String>,
 }
 
-/// Choices about a virtual machine.
-#[derive(Clone, Debug, Default)]
-pub struct MachineChoices {
-    /// Its name.
-    pub name: Option<String>,
-    /// Virtual processors.
-    pub cpus: Option<u32>,
-    /// Memory in bytes.
-    pub memory_bytes: Option<u64>,
-    /// Firmware that boots it.
-    pub firmware: Option<Firmware>,
-    /// Whether UEFI verifies what it boots.
-    pub secure_boot: Option<bool>,
-    /// Name of the network its card is on.
-    pub network: Option<String>,
-    /// VMware's name of the operating system.
-    pub guest: Option<String>,
-}
-
 impl Choices {
     /// That each choice means something to one of the formats at least.
     ///
@@ -55,12 +36,7 @@ impl Choices {
                 return Err(no_use(flag, uses));
             }
         }
-        let machine = &self.machine;
-        if machine.firmware == Some(Firmware::Bios) && machine.secure_boot == Some(true) {
-            let error = anyhow!("--vm-secure-boot: a BIOS has no Secure Boot");
-            return Err(error.context(Hint("leave out --vm-firmware bios".into())).context(ErrorKind::Usage));
-        }
-        Ok(())
+        self.machine.check()
     }
 
     fn flags(&self) -> [(&'static str, bool, Uses); 10] {
@@ -87,21 +63,6 @@ impl Choices {
             qcow2_cluster_bytes: self.qcow2_cluster_bytes.unwrap_or(options.qcow2_cluster_bytes),
             machine: self.machine.applied(options.machine),
             ..options
-        }
-    }
-}
-
-impl MachineChoices {
-    fn applied(&self, machine: Machine) -> Machine {
-        let chosen = self.clone();
-        Machine {
-            name: chosen.name.unwrap_or(machine.name),
-            cpus: chosen.cpus.unwrap_or(machine.cpus),
-            memory_mib: chosen.memory_bytes.map_or(machine.memory_mib, |bytes| bytes >> 20),
-            firmware: chosen.firmware.unwrap_or(machine.firmware),
-            secure_boot: chosen.secure_boot.unwrap_or(machine.secure_boot),
-            network: chosen.network.unwrap_or(machine.network),
-            guest: chosen.guest.unwrap_or(machine.guest),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Disks to files: every format that is asked for, side by side.
 
 mod choices;
+mod machine;
 mod naming;
 
 use std::{
@@ -17,7 +18,8 @@ use diskwright_formats::{
 use serde::{Serialize, Serializer};
 
 pub use self::{
-    choices::{Choices, MachineChoices},
+    choices::Choices,
+    machine::MachineChoices,
     naming::{Naming, Subject, Template},
 };
 use crate::{
@@ -49,6 +51,9 @@ pub struct BuiltOutput {
     /// Where in a registry it went, if it did: `docker://HOST/NAME:TAG@DIGEST`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pushed: Option<String>,
+    /// On what generations of Azure's machines it starts, by the names of its `hyperVGeneration`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hyper_v_generations: Option<Vec<&'static str>>,
     /// The file, which has no name before all are complete.
     #[serde(skip)]
     pub file: OutputFile,
@@ -209,6 +214,7 @@ fn built(writer: &'static dyn FormatWriter, files: &[Job<'_>], done: &[Done]) ->
             sha256: done.sha256.clone(),
             seconds: Some(done.seconds),
             pushed: None,
+            hyper_v_generations: None,
             file: job.file.clone(),
         })
     });

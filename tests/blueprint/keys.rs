@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use diskwright::blueprint::{Blueprint, Document, fields, support};
-use diskwright_formats::writer::{Medium, by_name};
+use diskwright_formats::writer::by_name;
 
 use crate::{
     image::{KEY_FILE, deployed, full},
     layout,
     programs::certificate,
+    vm,
 };
 
 const KEY: &str =
@@ -109,17 +110,17 @@ fn document(customizations: &str) -> Document {
 
 #[test]
 fn every_leaf_changes_the_disk_or_is_refused_by_name() {
-    let (image, disk) = (full(), by_name("raw").unwrap().spec());
+    let (image, disk) = (full(), [by_name("raw").unwrap()]);
     for (leaf, without, with) in LEAVES.iter().chain(layout::LEAVES) {
         let document = document(with);
         let field = format!("customizations.{leaf}");
-        if support::of(&field, Medium::Disk).is_err() {
-            let error = document.check_output(disk).expect_err(leaf);
+        if support::refusal(&field, &disk).is_some() {
+            let error = document.check_outputs(&disk).expect_err(leaf);
             assert_eq!(error.field().replace("[0]", ""), field);
             assert!(error.to_string().contains("the type raw"), "{error}");
             continue;
         }
-        document.check_output(disk).unwrap();
+        document.check_outputs(&disk).unwrap();
         let made = |blueprint: &Blueprint| {
             deployed(&image, blueprint).unwrap_or_else(|error| panic!("{leaf}: {error:#}"))
         };
@@ -133,7 +134,8 @@ fn every_leaf_changes_the_disk_or_is_refused_by_name() {
 fn the_table_of_this_test_has_every_leaf_of_the_schema() {
     let leaves = LEAVES.iter().chain(layout::LEAVES).map(|(leaf, ..)| leaf);
     let leaves = leaves.chain(layout::REFUSED.iter().map(|(leaf, _)| leaf));
-    let tested: BTreeSet<_> = leaves.map(|leaf| format!("customizations.{leaf}")).collect();
+    let tested = leaves.map(|leaf| format!("customizations.{leaf}"));
+    let tested: BTreeSet<_> = tested.chain(vm::LEAVES.map(|(leaf, _)| format!("vm.{leaf}"))).collect();
     for field in fields() {
         let known = tested.contains(&field.name) || ABOUT.contains(&field.name.as_str());
         assert!(known, "no test for {}", field.name);

@@ -12,3 +12,4 @@ mod layout;
 mod others;
 mod programs;
 mod units;
+mod vm;

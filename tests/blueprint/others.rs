@@ -120,10 +120,10 @@ const SET: &[(&str, &str, &str)] = &[
 
 #[test]
 fn each_is_deployed_or_refused_by_name() {
-    let (image, spec) = (full(), by_name("qcow2").unwrap().spec());
+    let (image, types) = (full(), [by_name("qcow2").unwrap()]);
     for (name, text, refused) in SET {
         let read = Document::read(&text.replace("KEY", KEY), name);
-        let read = read.and_then(|document| document.check_output(spec).map(|()| document));
+        let read = read.and_then(|document| document.check_outputs(&types).map(|()| document));
         match read {
             Ok(document) if refused.is_empty() => {
                 deployed(&image, document.blueprint()).unwrap_or_else(|error| panic!("{name}: {error:#}"));

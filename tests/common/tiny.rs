@@ -233,6 +233,25 @@ impl Tiny {
         self.with(Member::file(path, content))
     }
 
+    /// With GRUB for BIOS, as this machine has it.
+    #[must_use]
+    pub(crate) fn with_grub_for_bios(self) -> Self {
+        const GRUB: &str = "/usr/lib/grub/i386-pc";
+        let entries =
+            fs::read_dir(GRUB).unwrap_or_else(|error| panic!("{GRUB} (package grub-pc-bin): {error}"));
+        let paths = entries.map(|entry| entry.expect("a name").path()).filter(|path| path.is_file());
+        paths.fold(self, |tiny, path| {
+            let name = path.strip_prefix("/").expect("an absolute path").display().to_string();
+            tiny.with_file(&name, fs::read(&path).expect("a module"))
+        })
+    }
+
+    /// Without anything for UEFI.
+    #[must_use]
+    pub(crate) fn without_uefi(self) -> Self {
+        self.without("usr/lib/shim/").without("usr/lib/grub/x86_64-efi")
+    }
+
     /// With an archive of any bytes as the last layer.
     #[must_use]
     pub(crate) fn with_layer(mut self, archive: impl Into<Vec<u8>>) -> Self {

@@ -11,29 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    disk::agrees,
-    tiny::{Member, Tiny},
-};
+use crate::{disk::agrees, tiny::Tiny};
 
-const GRUB: &str = "/usr/lib/grub/i386-pc";
 /// SeaBIOS and GRUB take seconds; a busy host takes its time.
 const TIMEOUT: Duration = Duration::from_secs(300);
-
-fn image() -> Tiny {
-    let mut image = Tiny::default().without("usr/lib/shim/").without("usr/lib/grub/");
-    let entries = fs::read_dir(GRUB).unwrap_or_else(|error| panic!("{GRUB} (package grub-pc-bin): {error}"));
-    for path in entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
-        let name = format!("usr/lib/grub/i386-pc/{}", path.file_name().unwrap().to_str().unwrap());
-        image = image.with(Member::file(name, fs::read(path).unwrap()));
-    }
-    image
-}
 
 #[test]
 fn an_image_for_bios_alone_makes_a_disk_for_bios_alone() {
     let work = tempfile::tempdir().unwrap();
-    let layout = image().write();
+    let layout = Tiny::default().without_uefi().with_grub_for_bios().write();
     let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
     command.args(["build", "--no-cache", "--type", "raw,ova", "--size", "fit", "--progress", "verbose"]);
     let output = command.arg("--output").arg(work.path()).arg(layout.reference()).output().unwrap();

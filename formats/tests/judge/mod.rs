@@ -1,6 +1,8 @@
 //! Outside programs that judge what we write. One that is missing fails the test.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod parts;
+
 use std::{
     fs::File,
     io::Write,

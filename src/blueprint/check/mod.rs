@@ -6,6 +6,7 @@ mod accounts;
 mod files;
 mod system;
 mod trust;
+mod vm;
 
 use super::{
     error::{Fault, quoted},
@@ -24,7 +25,9 @@ const LABEL_MAX: usize = 63;
 
 /// The first fault, if any.
 pub(super) fn check(blueprint: &Blueprint) -> Option<Fault> {
-    customizations(&blueprint.customizations).map(|fault| fault.inside("customizations"))
+    let customizations =
+        customizations(&blueprint.customizations).map(|fault| fault.inside("customizations"));
+    customizations.or_else(|| vm::vm(&blueprint.vm).map(|fault| fault.inside("vm")))
 }
 
 fn customizations(all: &Customizations) -> Option<Fault> {

@@ -8,8 +8,8 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::{Disk, Format, Mount, Partition, Table, check, named};
-use crate::blueprint::{de::Input, error::Error, error::Fault, size::Size, yaml};
+use super::{Disk, Format, Mount, Partition, Table, check};
+use crate::blueprint::{de::Input, error::Error, error::Fault, named::named, size::Size, yaml};
 
 /// Every disk is aligned to this.
 const GRAIN: u64 = 1 << 20;

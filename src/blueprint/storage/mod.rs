@@ -11,12 +11,10 @@ mod declared;
 mod disk;
 mod mountpoint;
 
-use std::borrow::Cow;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer, de};
-
-use super::size::Size;
+use super::{named::by_name, size::Size};
 pub(super) use check::check;
 pub use declared::{Declared, Mounts};
 
@@ -192,36 +190,4 @@ impl Format {
     ];
 }
 
-/// Reading and schema of values that have names.
-macro_rules! by_name {
-    ($($kind:ident is $name:literal),*) => {$(
-        impl<'de> Deserialize<'de> for $kind {
-            fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-                named(source, Self::NAMES)
-            }
-        }
-
-        impl JsonSchema for $kind {
-            fn schema_name() -> Cow<'static, str> {
-                $name.into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
-                schemars::json_schema!({"enum": names})
-            }
-        }
-    )*};
-}
-
 by_name!(Table is "PartitionTable", Kind is "PartitionType", Format is "Format");
-
-/// The value of the name that is written.
-fn named<'de, D: Deserializer<'de>, T: Copy>(source: D, names: &[(&str, T)]) -> Result<T, D::Error> {
-    let text = String::deserialize(source)?;
-    let found = names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
-    found.ok_or_else(|| {
-        let names: Vec<_> = names.iter().map(|(name, _)| *name).collect();
-        de::Error::custom(format!("{} is none of {}", super::error::quoted(&text), names.join(", ")))
-    })
-}

@@ -6,17 +6,12 @@
 //! whole chunk of zeros is packed once for all, so a long gap costs what its
 //! packed form costs to write.
 
-use rayon::prelude::*;
-
-use super::blocks::read;
+use super::{blocks::read, ordered};
 use crate::{
     Result,
     sparse::{Sparse, Window},
     writer::{Progress, is_zero},
 };
-
-/// Bytes in memory that small chunks may take together.
-const BATCH_BYTES: usize = 16 << 20;
 
 /// Packs every chunk with `pack` (the last may be short), and calls `put` with
 /// each, in order, and how many times it is to be repeated.
@@ -25,27 +20,13 @@ pub(crate) fn each_run<T: Send + Sync>(
     bytes: usize,
     progress: &dyn Progress,
     pack: impl Fn(Vec<u8>) -> Result<T> + Sync,
-    put: impl FnMut(&T, u64) -> Result<()> + Send,
+    put: impl FnMut(&T, u64) -> Result<()>,
 ) -> Result<()> {
     let has_whole_chunk = space.len() >= bytes as u64;
     let zero = if has_whole_chunk { Some(pack(vec![0; bytes])?) } else { None };
     let mut order = Order { bytes: bytes as u64, zero, at: 0, put };
-    let mut windows = space.windows(bytes);
-    let mut ready = Vec::new();
-    let batch_len = (BATCH_BYTES / bytes).max(rayon::current_num_threads());
-    loop {
-        let batch: Vec<_> = windows.by_ref().take(batch_len).collect();
-        let pack_one = |window: &Window| pack_window(space, bytes, *window, &pack);
-        let (stored, packed) = rayon::join(
-            || order.put_all(&ready, progress),
-            || batch.par_iter().map(pack_one).collect::<Result<Vec<_>>>(),
-        );
-        stored?;
-        ready = packed?;
-        if ready.is_empty() {
-            break;
-        }
-    }
+    let pack_one = |window| pack_window(space, bytes, window, &pack);
+    ordered::each(space.windows(bytes), pack_one, |chunk| order.put_chunk(&chunk, progress))?;
     order.put_zeros(space.len() - space.len() % bytes as u64)?;
     let rest = (space.len() - order.at) as usize;
     if rest > 0 { (order.put)(&pack(vec![0; rest])?, 1) } else { Ok(()) }
@@ -79,15 +60,13 @@ struct Order<T, P> {
 }
 
 impl<T, P: FnMut(&T, u64) -> Result<()>> Order<T, P> {
-    fn put_all(&mut self, chunks: &[Packed<T>], progress: &dyn Progress) -> Result<()> {
-        for chunk in chunks {
-            if let Some(packed) = &chunk.packed {
-                self.put_zeros(chunk.window.offset)?;
-                (self.put)(packed, 1)?;
-                self.at += chunk.window.len as u64;
-            }
-            progress.advance(chunk.window.data);
+    fn put_chunk(&mut self, chunk: &Packed<T>, progress: &dyn Progress) -> Result<()> {
+        if let Some(packed) = &chunk.packed {
+            self.put_zeros(chunk.window.offset)?;
+            (self.put)(packed, 1)?;
+            self.at += chunk.window.len as u64;
         }
+        progress.advance(chunk.window.data);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ pub(super) mod blocks;
 pub(super) mod chunks;
 pub(super) mod copy;
 pub(super) mod gzip;
+mod ordered;
 pub(super) mod plain;
 pub(super) mod qcow2;
 pub(super) mod tar;
