@@ -55,6 +55,7 @@ pub static TABLE: &[Row] = &[
     always("customizations.files"),
     always("customizations.filesystem"),
     always("customizations.disk"),
+    always("customizations.partitioning_mode"),
     never("customizations.disk.partitions.subvolumes", BTRFS),
     always("customizations.timezone"),
     always("customizations.locale"),

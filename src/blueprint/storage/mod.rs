@@ -6,19 +6,44 @@
 //! `luks` with `passphrase`, `key_file`, `tpm2` and `reproducible`, whose
 //! content is described as a plain or an LVM partition's is.
 
+/// Reading and schema of values that have names.
+macro_rules! by_name {
+    ($($kind:ident is $name:literal),*) => {$(
+        impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+                named(source, Self::NAMES)
+            }
+        }
+
+        impl JsonSchema for $kind {
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+                schemars::json_schema!({"enum": names})
+            }
+        }
+    )*};
+}
+
 mod check;
 mod declared;
 mod disk;
+mod mode;
 mod mountpoint;
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
+use uuid::Uuid;
 
 use super::size::Size;
 pub(super) use check::check;
 pub use declared::{Declared, Mounts};
+pub use mode::{Mode, in_lvm, wants_lvm};
 
 /// A directory on a filesystem of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -45,6 +70,15 @@ pub struct Disk {
     pub sector_size: Option<Size>,
     /// The partitions in their order; the one with `/` becomes the last.
     pub partitions: Vec<Partition>,
+    /// Identifier of the table, instead of the usual.
+    #[serde(skip)]
+    pub uuid: Option<Uuid>,
+    /// Bytes at the end of the disk that stay free.
+    #[serde(skip)]
+    pub padding: u64,
+    /// What is asked of the partition that every disk with a BIOS gets of itself.
+    #[serde(skip)]
+    pub bios_boot: Option<Box<Partition>>,
 }
 
 /// A partition.
@@ -84,7 +118,16 @@ pub struct Partition {
     /// What fstab says of its filesystem, instead of the usual.
     #[serde(skip)]
     pub mount: Mount,
+    /// Attribute bits of a GUID partition table; in a dos table [`BOOTABLE`] alone.
+    #[serde(skip)]
+    pub attributes: u64,
+    /// Identifier of its filesystem or swap space, instead of the usual.
+    #[serde(skip)]
+    pub content_uuid: Option<Uuid>,
 }
+
+/// The attribute of a partition that a BIOS boots from; in a dos table it is the active one.
+pub const BOOTABLE: u64 = 1 << 2;
 
 /// Fields of fstab(5); those that are not given are the usual ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -190,28 +233,6 @@ impl Format {
         ("xfs", Self::Xfs),
         ("btrfs", Self::Btrfs),
     ];
-}
-
-/// Reading and schema of values that have names.
-macro_rules! by_name {
-    ($($kind:ident is $name:literal),*) => {$(
-        impl<'de> Deserialize<'de> for $kind {
-            fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-                named(source, Self::NAMES)
-            }
-        }
-
-        impl JsonSchema for $kind {
-            fn schema_name() -> Cow<'static, str> {
-                $name.into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
-                schemars::json_schema!({"enum": names})
-            }
-        }
-    )*};
 }
 
 by_name!(Table is "PartitionTable", Kind is "PartitionType", Format is "Format");
