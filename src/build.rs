@@ -20,6 +20,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
 use self::installer_medium::InstallerMedium;
+pub(crate) use self::installer_medium::disk_size as installed_size;
 use crate::{
     blueprint::{Blueprint, Document, Syntax, storage},
     deploy::{

@@ -24,6 +24,14 @@ use crate::{
 /// Free bytes of the root volume that is installed: it boots even if nothing grows it.
 const FREE: u64 = GIB;
 
+/// The size of the disk on a medium, which the installer makes larger.
+pub(crate) const fn disk_size(asked: DiskSize) -> DiskSize {
+    match asked {
+        DiskSize::Default => DiskSize::PlusFree(FREE),
+        other => other,
+    }
+}
+
 /// A medium without its payload.
 pub(super) struct InstallerMedium {
     spec: &'static Spec,
@@ -61,11 +69,7 @@ impl InstallerMedium {
         options: &Options,
         progress: &dyn Progress,
     ) -> Result<Sparse> {
-        let size = match asked.size {
-            DiskSize::Default => DiskSize::PlusFree(FREE),
-            other => other,
-        };
-        let layout = on_disk.plan(&on_disk.wishes()?, size, self.spec.size_multiple)?;
+        let layout = on_disk.plan(&on_disk.wishes()?, disk_size(asked.size), self.spec.size_multiple)?;
         let disk = on_disk.lay_out(&layout).context("laying out the disk to install")?;
         let facts = self.facts(request, asked, image, on_disk.deployed, disk.len())?;
         let spool = source::spool_file(request.source.spool_dir.as_deref())?;
