@@ -23,6 +23,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
 use self::installer_medium::Installers;
+pub(crate) use self::installer_medium::disk_size as installed_size;
 use crate::{
     azure,
     blueprint::{Blueprint, Document, Syntax, storage},

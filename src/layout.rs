@@ -51,7 +51,8 @@ impl Disk<'_> {
             sector_size: table.sector_size,
             start: table.start,
             floor: table.floor,
-            uuid: self.ids.uuid("disk"),
+            padding: table.padding,
+            uuid: table.uuid.unwrap_or_else(|| self.ids.uuid("disk")),
         }
     }
 
@@ -74,7 +75,7 @@ impl Disk<'_> {
             type_uuid: volume.type_uuid,
             dos_type: volume.dos_type,
             uuid: volume.partition_uuid,
-            attributes: 0,
+            attributes: volume.attributes,
             size,
             comfortable,
         })

@@ -41,17 +41,20 @@ pub struct Frame {
     pub start: u64,
     /// Bytes the disk has at least when nothing is asked; `None` is the usual size.
     pub floor: Option<u64>,
+    /// Bytes before its end that stay free.
+    pub padding: u64,
     /// GUID of the disk.
     pub uuid: Uuid,
 }
 
 impl Frame {
-    /// Bytes at the end of the disk that are the table's.
+    /// Bytes at the end of the disk that are the table's, or stay free.
     fn tail(&self) -> u64 {
-        match self.kind {
+        let table = match self.kind {
             TableKind::Gpt => BACKUP_SECTORS * u64::from(self.sector_size),
             TableKind::Dos => 0,
-        }
+        };
+        table + self.padding
     }
 }
 
@@ -81,7 +84,7 @@ pub struct Wish {
 pub fn plan(wishes: &[Wish], size: DiskSize, multiple: u64, frame: Frame) -> Result<Layout> {
     let (last, fixed) = wishes.split_last().ok_or_else(|| anyhow::anyhow!("a disk without partitions"))?;
     let largest = wishes.iter().map(|wish| wish.comfortable.max(wish.size)).max().unwrap_or(0);
-    let largest = largest.max(frame.start).max(frame.floor.unwrap_or(0));
+    let largest = largest.max(frame.start).max(frame.floor.unwrap_or(0)).max(frame.padding);
     ensure!(largest <= LARGEST, "a disk for {largest} bytes is too large");
     let mut partitions = Vec::new();
     let mut at = frame.start.max(ALIGNMENT);
@@ -144,7 +147,7 @@ mod tests {
     }
 
     fn frame(sector_size: u32) -> Frame {
-        Frame { kind: TableKind::Gpt, sector_size, start: MIB, floor: None, uuid: Uuid::nil() }
+        Frame { kind: TableKind::Gpt, sector_size, start: MIB, floor: None, padding: 0, uuid: Uuid::nil() }
     }
 
     #[test]

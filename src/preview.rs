@@ -212,13 +212,19 @@ fn disks(request: &BuildRequest, asked: &Asked, on_disk: &layout::Disk<'_>) -> R
             continue;
         }
         let multiple = asked.size_multiple(spec.path);
-        let layout = on_disk.plan(&sizes, asked.size, multiple)?;
+        let is_medium = spec.medium != Medium::Disk;
+        let size = if is_medium { build::installed_size(asked.size) } else { asked.size };
+        let layout = on_disk.plan(&sizes, size, multiple)?;
         let Table { kind, uuid, sector_size, partitions } = Table::new(&layout);
         disks.push(Disk {
             path: spec.path,
             types: vec![spec.name],
             size: layout.size,
-            why: why_size(request.size, &layout, on_disk, multiple),
+            why: if is_medium {
+                on_medium(request.size)
+            } else {
+                why_size(request.size, &layout, on_disk, multiple)
+            },
             table: kind,
             sector_size,
             uuid,
@@ -273,6 +279,12 @@ fn holds(on_disk: &layout::Disk<'_>, what: &What<Content>, size: u64) -> Result<
         _ => None,
     };
     Ok(Holds { filesystem, filesystem_uuid, mountpoint, volumes: volumes.collect::<Result<_>>()? })
+}
+
+/// Why the disk on a medium, which is what is planned of it, has its size.
+fn on_medium(wish: Option<SizeWish>) -> String {
+    let why = if wish.is_some() { "as asked for" } else { "the content and some free space" };
+    format!("the disk that is installed: {why}; the installer fills the machine's with it")
 }
 
 fn why_size(wish: Option<SizeWish>, layout: &Layout, on_disk: &layout::Disk<'_>, multiple: u64) -> String {
@@ -331,6 +343,8 @@ fn added(blueprint: &Blueprint) -> Added {
         ("forbidden services", joined(&all.firewall.services.disabled)),
         ("sudo without a password", joined(&all.installer.sudo_nopasswd)),
         ("fips", all.fips.map(|fips| fips.to_string())),
+        ("unattended", all.installer.unattended.map(|unattended| unattended.to_string())),
+        ("volume id", all.iso.volume_id.clone()),
         ("certificates", Some(all.cacerts.pem_certs.len()).filter(|&n| n > 0).map(|n| n.to_string())),
         ("machine", machine(&blueprint.vm)),
     ];

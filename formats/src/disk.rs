@@ -52,9 +52,12 @@ pub struct Partition {
     pub uuid: Uuid,
     /// GPT name, at most 36 UTF-16 units.
     pub name: String,
-    /// GPT attribute bits.
+    /// GPT attribute bits; in a dos table [`BIOS_BOOTABLE`] alone, which marks the active partition.
     pub attributes: u64,
 }
+
+/// The attribute of a partition that a BIOS boots from.
+pub const BIOS_BOOTABLE: u64 = 1 << 2;
 
 /// The whole disk: the table that `layout` describes, and each volume in the
 /// partition of that index (from 0). Partitions without a volume read as zero.

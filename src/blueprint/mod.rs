@@ -44,7 +44,7 @@ mod yaml;
 
 pub use account::{Day, Group, SshKey, User};
 pub use boot::{Bootloader, Embedded, FirstBoot, Grub2, Ignition, Kernel};
-pub(crate) use check::{etc_fault, port, unit_name};
+pub(crate) use check::{Certificate, each_certificate, etc_fault, port, unit_name};
 pub use document::{Document, json_schema};
 pub use error::Error;
 pub use fields::{Field, fields};

@@ -4,7 +4,6 @@
 use super::node::{Kind, Node, Step};
 
 const CONTAINERFILE: &str = "belongs in the Containerfile";
-const NOT_YET: &str = "not supported yet";
 const FROM_IMAGE: &str = "is taken from the image";
 const BOUND: &str =
     "belongs in the Containerfile: a quadlet, or an image bound by /usr/lib/bootc/bound-images.d";
@@ -34,7 +33,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("customizations.kernel.name", CONTAINERFILE),
     ("customizations.openscap", CONTAINERFILE),
     ("customizations.packages", CONTAINERFILE),
-    ("customizations.partitioning_mode", NOT_YET),
     ("customizations.repositories", CONTAINERFILE),
     ("customizations.rhsm", REGISTER),
     ("customizations.rpm", CONTAINERFILE),

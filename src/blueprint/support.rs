@@ -112,6 +112,7 @@ pub static TABLE: &[Row] = &[
     written("customizations.files"),
     stored("customizations.filesystem", NO_DISK),
     stored("customizations.disk", NO_DISK),
+    stored("customizations.partitioning_mode", NO_DISK),
     never("customizations.disk.partitions.subvolumes", BTRFS),
     always("customizations.timezone"),
     written("customizations.timezone.ntpservers"),

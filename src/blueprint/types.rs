@@ -57,6 +57,8 @@ pub struct Customizations {
     pub filesystem: Vec<storage::Filesystem>,
     /// The whole partition table.
     pub disk: Option<storage::Disk>,
+    /// What `filesystem` becomes: `raw` (partitions), `lvm`, or `auto-lvm` (that if there are others than / and /boot).
+    pub partitioning_mode: Option<storage::Mode>,
     /// Time zone and time servers.
     pub timezone: Timezone,
     /// Language and keyboard.

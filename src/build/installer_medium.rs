@@ -31,6 +31,14 @@ use crate::{
 /// Free bytes of the root volume that is installed: it boots even if nothing grows it.
 const FREE: u64 = GIB;
 
+/// The size of the disk on a medium, which the installer makes larger.
+pub(crate) const fn disk_size(asked: DiskSize) -> DiskSize {
+    match asked {
+        DiskSize::Default => DiskSize::PlusFree(FREE),
+        other => other,
+    }
+}
+
 /// What installs, without its payload, which is one for all.
 pub(super) struct Installers {
     /// What the image calls its system.
@@ -113,11 +121,7 @@ impl Installers {
         options: &Options,
         progress: &dyn Progress,
     ) -> Result<payload::Payload> {
-        let size = match asked.size {
-            DiskSize::Default => DiskSize::PlusFree(FREE),
-            other => other,
-        };
-        let layout = on_disk.plan(&on_disk.wishes()?, size, self.size_multiple)?;
+        let layout = on_disk.plan(&on_disk.wishes()?, disk_size(asked.size), self.size_multiple)?;
         let disk = on_disk.lay_out(&layout).context("laying out the disk to install")?;
         let facts = self.facts(request, asked, image, on_disk.deployed, disk.len())?;
         let spool = source::spool_file(request.source.spool_dir.as_deref())?;

@@ -92,6 +92,8 @@ pub struct Volume {
     pub dos_type: Option<u8>,
     /// Unique partition GUID.
     pub partition_uuid: Uuid,
+    /// Attribute bits of a GUID partition table; in a dos table the third one makes it active.
+    pub attributes: u64,
     /// Bytes it has at least.
     pub size: u64,
     /// What it holds.

@@ -1,6 +1,8 @@
 //! Boot entries (Boot Loader Specification, type 1): kernel and initramfs
 //! exist and are what their directory's checksum says, `ostree=` leads to a
-//! deployment, `root=` and `boot=` to filesystems of this disk.
+//! deployment, `root=` and `boot=` to filesystems of this disk, and `rd.luks.uuid=`
+//! to what is encrypted there. Of a system that is encrypted itself only the
+//! latter can be told.
 
 use diskwright_formats::{
     filesystem::Contents,
@@ -161,7 +163,15 @@ impl Entry<'_> {
     }
 
     fn filesystems(&self, options: &[&str], findings: &mut Findings) {
+        for uuid in options.iter().filter_map(|option| option.strip_prefix("rd.luks.uuid=")) {
+            if !self.volumes.has_locked(uuid.trim_start_matches("luks-")) {
+                self.error(findings, format!("rd.luks.uuid={uuid}: nothing encrypted has it on this disk"));
+            }
+        }
         for (key, value) in options.iter().filter_map(|option| option.split_once('=')) {
+            if key == "root" && self.volumes.hides_system() {
+                continue;
+            }
             let Some(uuid) = value.strip_prefix("UUID=").filter(|_| matches!(key, "root" | "boot")) else {
                 continue;
             };
@@ -182,7 +192,9 @@ impl Entry<'_> {
             self.error(findings, format!("ostree={link}: leads to what is no deployment (no /usr)"));
             return None;
         }
-        self.error(findings, format!("ostree={link}: leads nowhere"));
+        if !self.volumes.hides_system() {
+            self.error(findings, format!("ostree={link}: leads nowhere"));
+        }
         None
     }
 }

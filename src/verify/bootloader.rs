@@ -115,7 +115,7 @@ fn configurations(volumes: &Volumes, volume: &Volume, contents: &Contents, findi
         } else if path.ends_with(".cfg") && matches!(tree.node(node).kind, Kind::File(_)) {
             found = true;
             let text = read_small(tree, node, TEXT_MAX).unwrap_or_default();
-            for uuid in uuids(&String::from_utf8_lossy(&text)).filter(|uuid| !volumes.has_filesystem(uuid)) {
+            for uuid in missing(volumes, &String::from_utf8_lossy(&text)) {
                 findings.error(CHECK, volume.at(&path), format!("filesystem {uuid} is not on this disk"));
             }
         }
@@ -123,6 +123,15 @@ fn configurations(volumes: &Volumes, volume: &Volume, contents: &Contents, findi
     if is_esp && !found {
         findings.warning(CHECK, volume.at("EFI"), "no configuration (*.cfg) beside a bootloader");
     }
+}
+
+/// The UUIDs in a configuration that nothing on the disk has, as far as that can be told.
+fn missing<'a>(volumes: &Volumes, text: &'a str) -> Vec<&'a str> {
+    // the kernel's arguments name the root, which may be in something encrypted
+    let hides_root = volumes.hides_system();
+    let lines = text.lines().filter(|line| !(hides_root && line.trim_start().starts_with("linux ")));
+    let is_missing = |uuid: &&str| !volumes.has_filesystem(uuid) && !volumes.has_locked(uuid);
+    lines.flat_map(uuids).filter(is_missing).collect()
 }
 
 /// Words that look like UUIDs.

@@ -7,12 +7,15 @@ use diskwright_formats::{
     filesystem::{self, Contents},
     partition::{BOOT_CODE_BYTES, gpt, mbr},
     tree::{Kind, NodeId, Tree},
-    volume::lvm2,
+    volume::{luks2, lvm2},
 };
 use rayon::prelude::*;
 use uuid::{Uuid, uuid};
 
-use super::report::{Findings, Partition};
+use super::{
+    ostree::REPO,
+    report::{Findings, Partition},
+};
 
 /// EFI system partition.
 pub(super) const ESP_TYPE: Uuid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
@@ -27,12 +30,11 @@ const BLANK: u64 = 128 << 10;
 /// What holds no files, or is read by other means.
 const WITHOUT_FILES: [(u64, &[u8]); 2] = [(512, b"LABELONE"), (4086, b"SWAPSPACE2")];
 /// What else may be in a partition: name, offset of its magic number, the number.
-const OTHERS: [(&str, u64, &[u8]); 5] = [
+const OTHERS: [(&str, u64, &[u8]); 4] = [
     ("xfs", 0, b"XFSB"),
     ("btrfs", 0x10040, b"_BHRfS_M"),
     ("erofs", 1024, b"\xe2\xe1\xf5\xe0"),
     ("squashfs", 0, b"hsqs"),
-    ("LUKS", 0, b"LUKS\xba\xbe"),
 ];
 
 /// A partition and what is in it.
@@ -42,6 +44,8 @@ pub(super) struct Volume {
     pub(super) entry: disk::Partition,
     pub(super) bytes: Data,
     pub(super) contents: Option<Contents>,
+    /// Identifier of what is encrypted and cannot be read.
+    pub(super) locked: Option<String>,
 }
 
 impl Volume {
@@ -80,8 +84,19 @@ impl Volume {
             entry: disk::Partition { name: member.name, size: member.data.len(), ..self.entry.clone() },
             contents: filesystem::read(&member.data),
             bytes: member.data,
+            locked: None,
         };
         found.into_iter().flatten().map(volume).collect()
+    }
+
+    /// Finds out whether it is encrypted, and says once that this is as far as it is looked into.
+    fn find_lock(&mut self, findings: &mut Findings) {
+        let mut faults = Faults::default();
+        self.locked = if self.contents.is_none() { luks2::read(&self.bytes, &mut faults) } else { None };
+        findings.faults("filesystem", &self.place(), &faults.into_list());
+        if self.locked.is_some() {
+            findings.warning("filesystem", self.place(), "encrypted (LUKS): what is in it is not read");
+        }
     }
 
     /// Whether it begins with zeros alone, past every superblock.
@@ -98,6 +113,9 @@ impl Volume {
             let mut found = vec![0; magic.len()];
             self.bytes.read_exact_at(&mut found, at).is_ok() && found == magic
         };
+        if self.locked.is_some() {
+            return;
+        }
         let other = OTHERS.iter().find(|(_, at, magic)| has(*at, magic));
         match other {
             None if WITHOUT_FILES.iter().any(|(at, magic)| has(*at, magic)) => {}
@@ -145,11 +163,12 @@ impl Volumes {
             let fits = entry.offset.checked_add(entry.size).is_some_and(|end| end <= disk.len());
             let bytes = fits.then(|| disk.slice(entry.offset, entry.size))?;
             let contents = filesystem::read(&bytes);
-            Some(Volume { number: index + 1, entry, bytes, contents })
+            Some(Volume { number: index + 1, entry, bytes, contents, locked: None })
         };
         let mut list: Vec<Volume> = entries.into_par_iter().filter_map(read).collect();
         let members: Vec<Volume> = list.iter().flat_map(|volume| volume.members(findings)).collect();
         list.extend(members);
+        list.iter_mut().for_each(|volume| volume.find_lock(findings));
         list.iter().for_each(|volume| volume.check_contents(findings));
         Self { list, boot_code, sector_size, dos }
     }
@@ -157,6 +176,20 @@ impl Volumes {
     /// Volumes with a filesystem that was read.
     pub(super) fn readable(&self) -> impl Iterator<Item = (&Volume, &Contents)> {
         self.list.iter().filter_map(|volume| Some((volume, volume.contents.as_ref()?)))
+    }
+
+    /// Whether the system may be in what cannot be read: something is encrypted, and there is no repository
+    /// beside it.
+    pub(super) fn hides_system(&self) -> bool {
+        let is_locked = self.list.iter().any(|volume| volume.locked.is_some());
+        is_locked && !self.readable().any(|(_, contents)| contents.tree.lookup(REPO).is_some())
+    }
+
+    /// Whether something encrypted on the disk has this identifier.
+    pub(super) fn has_locked(&self, uuid: &str) -> bool {
+        self.list
+            .iter()
+            .any(|volume| volume.locked.as_deref().is_some_and(|found| found.eq_ignore_ascii_case(uuid)))
     }
 
     /// Whether a filesystem on the disk has this identifier.

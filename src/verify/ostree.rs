@@ -61,6 +61,9 @@ pub(super) fn check(volumes: &mut Volumes, progress: &dyn Progress, findings: &m
         .iter()
         .position(|volume| volume.contents.as_ref().is_some_and(|contents| holds(&contents.tree)));
     let Some(volume) = found.map(|index| &mut volumes.list[index]) else {
+        if volumes.hides_system() {
+            return Checked::default();
+        }
         findings.error(CHECK, "disk", format!("no filesystem that could be read has a repository /{REPO}"));
         return Checked::default();
     };

@@ -56,79 +56,93 @@ fn every_example_is_built() {
     assert!(built >= 6, "{built}");
 }
 
+/// What `plan` says of an example with these arguments, in a directory where it leaves nothing.
+fn plan(layout: &Layout, example: &str, arguments: &[&str]) -> String {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
+    command.args(["plan", &layout.reference(), "--no-cache", "-b"]).arg(example_path(example));
+    let output = command.args(arguments).current_dir(scratch.path()).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "a plan writes");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn example_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("blueprints").join(name)
+}
+
+#[track_caller]
+fn assert_parts(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+}
+
 #[test]
-fn a_plan_writes_nothing_and_says_what_would_be() {
-    let (layout, scratch) = (layout(), tempfile::tempdir().unwrap());
-    let blueprint = Path::new(env!("CARGO_MANIFEST_DIR")).join("blueprints/server.yaml");
-    let arguments = ["plan", &layout.reference(), "--no-cache", "-t", "raw,ami,qcow2", "--size", "fit", "-b"];
-    let plan = |more: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
-        command.args(arguments).arg(&blueprint).args(more).current_dir(scratch.path());
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let text = plan(&[]);
-    for part in [
+fn a_plan_says_what_would_be() {
+    let text = plan(&layout(), "server.yaml", &["-t", "raw,ami,qcow2", "--size", "fit"]);
+    let parts = [
         "| 2 EFI-SYSTEM",
         "console=ttyS0,115200n8",
         "/etc/motd (24 bytes)",
         "admin (password and key, in users)",
         "hostname: server.example.com",
         "what is left of the disk",
-    ] {
-        assert!(text.contains(part), "no {part} in\n{text}");
-    }
-    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
-    let json: serde_json::Value = serde_json::from_str(&plan(&["--format", "json"])).unwrap();
-    let disks = json["disks"].as_array().unwrap();
-    assert_eq!(
-        disks.iter().map(|disk| disk["path"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["image/disk.raw", "qcow2/disk.qcow2"]
-    );
-    // what is planned is what is written, as sfdisk (package fdisk) reads it
-    let built = diskwright(&[
-        "build",
-        &layout.reference(),
-        "--no-cache",
-        "-t",
-        "raw,ami",
-        "--size",
-        "fit",
-        "-b",
-        blueprint.to_str().unwrap(),
-        "-o",
-        scratch.path().to_str().unwrap(),
-    ]);
-    assert!(built.status.success(), "{}", said(&built));
+    ];
+    assert_parts(&text, &parts);
+}
+
+#[test]
+fn a_plan_of_a_medium_is_that_of_the_disk_it_installs() {
+    let image = layout();
+    let text = plan(&image, "iso.yaml", &["-t", "iso"]);
+    let parts = [
+        "bootiso/install.iso (iso)",
+        "the disk that is installed",
+        "unattended: true",
+        "volume id: EXAMPLE-1",
+    ];
+    assert_parts(&text, &parts);
+    let size = |arguments: &[&str]| {
+        let json: serde_json::Value = serde_json::from_str(&plan(&image, "minimal.yaml", arguments)).unwrap();
+        json["disks"][0]["size"].as_u64().unwrap()
+    };
+    let (medium, free) = (["-t", "iso", "--format", "json"], ["--size", "+1GiB", "--format", "json"]);
+    assert_eq!(size(&medium), size(&free));
+}
+
+/// The start, size and GUID of each partition of `disk`, as sfdisk (package fdisk) reads it.
+fn partitions(disk: &Path) -> Vec<(u64, u64, String)> {
     let table =
-        Command::new("/sbin/sfdisk").arg("--json").arg(scratch.path().join("image/disk.raw")).output();
-    let table: serde_json::Value =
-        serde_json::from_slice(&table.expect("sfdisk (package fdisk)").stdout).unwrap();
-    let rows = table["partitiontable"]["partitions"].as_array().unwrap();
-    let found: Vec<_> = rows
-        .iter()
-        .map(|row| {
-            (
-                row["start"].as_u64().unwrap() * 512,
-                row["size"].as_u64().unwrap() * 512,
-                row["uuid"].as_str().unwrap().to_lowercase(),
-            )
-        })
-        .collect();
+        Command::new("/sbin/sfdisk").arg("--json").arg(disk).output().expect("sfdisk (package fdisk)");
+    let table: serde_json::Value = serde_json::from_slice(&table.stdout).unwrap();
+    let rows = table["partitiontable"]["partitions"].as_array().unwrap().iter();
+    let bytes = |value: &serde_json::Value| value.as_u64().unwrap() * 512;
+    rows.map(|row| (bytes(&row["start"]), bytes(&row["size"]), row["uuid"].as_str().unwrap().to_lowercase()))
+        .collect()
+}
+
+#[test]
+fn what_is_planned_is_what_is_written() {
+    let (layout, scratch) = (layout(), tempfile::tempdir().unwrap());
+    let json = plan(&layout, "server.yaml", &["-t", "raw,ami,qcow2", "--size", "fit", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let disks = json["disks"].as_array().unwrap();
+    let paths: Vec<_> = disks.iter().map(|disk| disk["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["image/disk.raw", "qcow2/disk.qcow2"]);
+    let reference = layout.reference();
+    let (blueprint, output) = (example_path("server.yaml"), scratch.path().to_str().unwrap());
+    let arguments = ["build", &reference, "--no-cache", "-t", "raw,ami", "--size", "fit", "-o", output, "-b"];
+    let built = diskwright(&[&arguments[..], &[blueprint.to_str().unwrap()]].concat());
+    assert!(built.status.success(), "{}", said(&built));
+    let number = |part: &serde_json::Value, key: &str| part[key].as_u64().unwrap();
     let planned: Vec<_> = disks[0]["partitions"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|part| {
-            (
-                part["offset"].as_u64().unwrap(),
-                part["size"].as_u64().unwrap(),
-                part["uuid"].as_str().unwrap().to_owned(),
-            )
-        })
+        .map(|part| (number(part, "offset"), number(part, "size"), part["uuid"].as_str().unwrap().to_owned()))
         .collect();
-    assert_eq!(planned, found);
+    assert_eq!(planned, partitions(&scratch.path().join("image/disk.raw")));
 }
 
 /// Whether the JSON Schema of a blueprint has nothing against it.

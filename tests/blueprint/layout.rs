@@ -17,6 +17,11 @@ pub(crate) const LEAVES: &[(&str, &str, &str)] = &[
         "{filesystem: [{mountpoint: /var, minsize: 3 GiB}]}",
     ),
     (
+        "partitioning_mode",
+        "{filesystem: [{mountpoint: /var}]}",
+        "{filesystem: [{mountpoint: /var}], partitioning_mode: auto-lvm}",
+    ),
+    (
         "disk.type",
         "{disk: {partitions: [{mountpoint: /}]}}",
         "{disk: {type: dos, partitions: [{mountpoint: /}]}}",
@@ -131,8 +136,8 @@ fn what_cannot_be_written_is_refused_when_it_is_read() {
 
 /// All that is said of a volume beside the files in it.
 pub(crate) fn described(volume: &Volume) -> String {
-    let Volume { name, type_uuid, dos_type, partition_uuid, size, what } = volume;
-    format!("{name} {type_uuid} {dos_type:?} {partition_uuid} {size} {}", content(what))
+    let Volume { name, type_uuid, dos_type, partition_uuid, attributes, size, what } = volume;
+    format!("{name} {type_uuid} {dos_type:?} {partition_uuid} {attributes} {size} {}", content(what))
 }
 
 fn content(what: &What<Content>) -> String {

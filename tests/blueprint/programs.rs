@@ -150,6 +150,21 @@ fn openssl_trusts_the_bundle() {
     assert!(verify(&path("bundle")).status.success());
     fs::write(path("empty"), "").unwrap();
     assert!(!verify(&path("empty")).status.success());
+    // by its hash, in a directory without a bundle
+    let links: Vec<_> =
+        made.iter().filter(|(path, _)| path.starts_with("etc/ssl/certs/") && path.ends_with(".0")).collect();
+    let [(link, target)] = links.as_slice() else { panic!("{links:?}") };
+    let target = target.rsplit(' ').next().unwrap();
+    fs::create_dir(path("certs")).unwrap();
+    assert_eq!(text(&made, &format!("etc/ssl/certs/{target}")).0, "777 0:0");
+    fs::write(path(&format!("certs/{target}")), certificate()).unwrap();
+    std::os::unix::fs::symlink(target, path(&format!("certs/{}", link.rsplit('/').next().unwrap()))).unwrap();
+    let by_hash = |certs: &str| {
+        judge("openssl", "openssl", &["verify", "-no-CAfile", "-CApath", certs, &path("certificate")])
+    };
+    assert!(by_hash(&path("certs")).status.success());
+    fs::create_dir(path("none")).unwrap();
+    assert!(!by_hash(&path("none")).status.success());
     let anchors =
         made.keys().filter(|path| path.starts_with("var/usrlocal/share/ca-certificates/blueprint-"));
     assert_eq!(anchors.count(), 1);

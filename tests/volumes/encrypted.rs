@@ -1,7 +1,8 @@
 //! Encrypted partitions, opened by cryptsetup and decrypted by another implementation of AES-XTS.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
@@ -115,4 +116,23 @@ fn encrypted_volumes_are_opened_by_their_secrets_alone() {
 fn keys_are_random_unless_asked_otherwise() {
     let disk = build(false);
     assert!(opens(&disk.extract(5), "open sesame"));
+    check_verified(&disk);
+}
+
+/// `verify` says once of each volume that it is locked, and finds what is wrong outside of it.
+fn check_verified(disk: &Disk) {
+    let said = disk.verified();
+    let locked = "encrypted (LUKS): what is in it is not read";
+    assert!(said.len() == 2 && said.iter().all(|text| text.contains(locked)), "{said:#?}");
+    assert!(said.iter().all(|text| text.contains("\"severity\":\"warning\"")), "{said:#?}");
+    let (offset, _) = disk.partition(5);
+    let file = File::options().write(true).open(&disk.path).unwrap();
+    file.write_all_at(b"other", offset + 170).unwrap();
+    file.write_all_at(b"x", offset + (16 << 10) + 5000).unwrap();
+    let said = disk.verified().join("\n");
+    for words in ["LUKS header 1", "LUKS header 2", "the checksum is wrong", "nothing encrypted has it"] {
+        assert!(said.contains(words), "no {words}: {said}");
+    }
+    let said = run("cryptsetup-bin", "cryptsetup", &["luksUUID", text(&disk.extract(5))]);
+    assert!(!said.status.success(), "cryptsetup reads a header whose copies are both damaged");
 }

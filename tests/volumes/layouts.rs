@@ -55,6 +55,8 @@ customizations:
             minsize: 20 MiB
 ";
 
+const FIT: [&str; 2] = ["--size", "fit"];
+
 #[test]
 fn every_kind_of_partition_on_a_gpt() {
     let disk = Disk::build(EVERYTHING, &[]);
@@ -191,6 +193,23 @@ customizations:
     let entry = cat(&boot, "/loader.1/entries/ostree-1.conf");
     assert!(entry.contains(" rd.lvm.lv=vg0/root "), "{entry}");
     assert_eq!(disk.verified(), Vec::<String>::new());
+}
+
+#[test]
+fn mount_points_on_lvm_as_the_mode_says() {
+    let filesystems =
+        "filesystem: [{mountpoint: /boot, minsize: 64 MiB}, {mountpoint: /var/log, minsize: 20 MiB}]";
+    let build =
+        |mode| Disk::build(&format!("customizations: {{partitioning_mode: {mode}, {filesystems}}}"), &FIT);
+    let disk = build("auto-lvm");
+    let device = Loop::new(&disk.extract(4));
+    let said = device.lvm("lvs", &["--noheadings", "-o", "lv_full_name"]);
+    let names: Vec<_> = said.split_whitespace().collect();
+    assert_eq!(names, ["rootvg/rootlv", "rootvg/var_loglv"]);
+    let entry = cat(&disk.extract(3), "/loader.1/entries/ostree-1.conf");
+    assert!(entry.contains(" rd.lvm.lv=rootvg/rootlv "), "{entry}");
+    assert_eq!(disk.verified(), Vec::<String>::new());
+    assert_eq!(build("raw").table()["partitions"].as_array().unwrap().len(), 5);
 }
 
 #[test]

@@ -72,6 +72,7 @@ impl Numbers {
             sector_size: [512, 4096][self.below(2) as usize],
             start: self.below(9) * MIB,
             floor: (self.below(2) == 0).then(|| self.size()),
+            padding: if self.below(4) == 0 { self.size() } else { 0 },
             uuid: Uuid::from_u128(self.next().into()),
         };
         (wishes, size, multiple, frame)
@@ -87,6 +88,7 @@ fn check(layout: &Layout, wishes: &[Wish], frame: Frame) {
         end = partition.offset + partition.size;
     }
     let table = if frame.kind == TableKind::Gpt { 33 * u64::from(frame.sector_size) } else { 0 };
+    let table = table + frame.padding;
     assert!(end + table <= layout.size, "{layout:?}");
     // the writers of tables look at every number once more
     assemble(layout, &[]).unwrap_or_else(|error| panic!("{error}: {layout:?}"));

@@ -49,6 +49,16 @@ fn tables() {
 }
 
 #[test]
+fn modes() {
+    let beside = "partitioning_mode: lvm, disk: {partitions: [{mountpoint: /}]}";
+    refuse(beside, &["customizations.partitioning_mode", "beside customizations.disk"]);
+    refuse("partitioning_mode: btrfs", &["customizations.partitioning_mode", "btrfs cannot be written yet"]);
+    refuse("partitioning_mode: thin", &["partitioning_mode", "none of raw, lvm, auto-lvm, btrfs"]);
+    let twins = "filesystem: [{mountpoint: /var/a_b}, {mountpoint: /var/a/b}]";
+    refuse(&format!("partitioning_mode: auto-lvm, {twins}"), &["filesystem[1].mountpoint", "there twice"]);
+}
+
+#[test]
 fn mount_points() {
     for (path, why) in [
         ("var", "not an absolute path"),

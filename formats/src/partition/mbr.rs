@@ -18,7 +18,7 @@ use super::{BOOT_CODE_BYTES, check_places};
 use crate::{
     Error, Result,
     data::Data,
-    disk::{Layout, Partition, TableKind},
+    disk::{BIOS_BOOTABLE, Layout, Partition, TableKind},
     sparse::Sparse,
 };
 
@@ -131,7 +131,7 @@ impl Record {
             dos_type: Some(self.kind),
             uuid: Uuid::nil(),
             name: String::new(),
-            attributes: 0,
+            attributes: if self.boot_indicator == ACTIVE { BIOS_BOOTABLE } else { 0 },
         }
     }
 
@@ -140,7 +140,7 @@ impl Record {
         let by_meaning = TYPES.iter().find(|(uuid, _)| *uuid == partition.type_uuid);
         let kind = partition.dos_type.or(by_meaning.map(|(_, kind)| *kind)).unwrap_or(LINUX);
         Self {
-            boot_indicator: 0,
+            boot_indicator: if partition.attributes & BIOS_BOOTABLE == 0 { 0 } else { ACTIVE },
             first_chs: chs(first),
             kind,
             last_chs: chs(first + count - 1),

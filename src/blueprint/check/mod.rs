@@ -17,6 +17,7 @@ use super::{
 };
 pub(crate) use files::etc_fault;
 pub(crate) use system::{port, unit_name};
+pub(crate) use trust::{Certificate, each_certificate};
 
 /// Longest host name: the kernel's `__NEW_UTS_LEN`.
 const HOSTNAME_MAX: usize = 64;
@@ -43,7 +44,7 @@ fn customizations(all: &Customizations) -> Option<Fault> {
         .or_else(append)
         .or_else(|| files::files(&all.files))
         .or_else(|| files::directories(&all.directories, &all.files))
-        .or_else(|| storage::check(&all.filesystem, all.disk.as_ref()))
+        .or_else(|| storage::check(&all.filesystem, all.disk.as_ref(), all.partitioning_mode))
         .or_else(|| system::timezone(&all.timezone))
         .or_else(|| system::locale(&all.locale))
         .or_else(|| system::services(&all.services))

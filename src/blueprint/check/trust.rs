@@ -36,6 +36,22 @@ fn certificate(pem: &str) -> Option<String> {
     )
 }
 
+/// A certificate alone: its text in PEM, and its DER.
+pub(crate) struct Certificate {
+    pub(crate) pem: String,
+    pub(crate) der: Vec<u8>,
+}
+
+/// The certificates in a text, which has been checked.
+pub(crate) fn each_certificate(pem: &str) -> Vec<Certificate> {
+    let texts = pem.split(BEGIN).skip(1).map(|block| {
+        let body = block.split_once(END).map_or(block, |(body, _)| body);
+        format!("{BEGIN}{body}{END}\n")
+    });
+    let pairs = texts.zip(pem_blocks(pem));
+    pairs.filter_map(|(pem, der)| Some(Certificate { pem, der: der? })).collect()
+}
+
 /// The DER of each certificate; `None` for what is none.
 fn pem_blocks(pem: &str) -> Vec<Option<Vec<u8>>> {
     let der = |block: &str| {

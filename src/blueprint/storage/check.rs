@@ -2,14 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use super::{Disk, Filesystem, disk::Volumes, mountpoint};
+use super::{Disk, Filesystem, disk::Volumes, mode, mode::Mode, mountpoint};
 use crate::blueprint::{
     error::{Fault, quoted},
     node::Step,
 };
 
-/// The first fault of both tables.
-pub(in crate::blueprint) fn check(filesystems: &[Filesystem], disk: Option<&Disk>) -> Option<Fault> {
+/// The first fault of both tables, and of how the first is meant.
+pub(in crate::blueprint) fn check(
+    filesystems: &[Filesystem],
+    disk: Option<&Disk>,
+    mode: Option<Mode>,
+) -> Option<Fault> {
+    let mode = || mode::fault(mode, filesystems, disk.is_some());
+    tables_fault(filesystems, disk).or_else(mode)
+}
+
+fn tables_fault(filesystems: &[Filesystem], disk: Option<&Disk>) -> Option<Fault> {
     match disk {
         Some(_) if !filesystems.is_empty() => {
             let fault = field("filesystem", "cannot stand beside customizations.disk");

@@ -29,6 +29,7 @@ pub(super) struct Volumes<'a> {
     mountpoints: BTreeSet<&'a str>,
     groups: BTreeSet<&'a str>,
     uuids: BTreeSet<Uuid>,
+    contents: BTreeSet<Uuid>,
 }
 
 /// What a filesystem can be asked for, in a partition or a logical volume.
@@ -42,8 +43,9 @@ struct Content<'a> {
 }
 
 impl<'a> Volumes<'a> {
-    pub(super) const fn new(disk: &'a Disk) -> Self {
-        Self { disk, mountpoints: BTreeSet::new(), groups: BTreeSet::new(), uuids: BTreeSet::new() }
+    pub(super) fn new(disk: &'a Disk) -> Self {
+        let (mountpoints, groups, uuids) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { disk, mountpoints, groups, uuids, contents: BTreeSet::new() }
     }
 
     pub(super) fn fault(&mut self) -> Option<Fault> {
@@ -51,7 +53,10 @@ impl<'a> Volumes<'a> {
         let each = disk.partitions.iter().enumerate().find_map(|(index, partition)| {
             self.partition(partition).map(|fault| fault.inside(index).inside("partitions"))
         });
-        each.or_else(|| self.count())
+        let bios_boot = disk.bios_boot.as_deref();
+        let bios_boot =
+            bios_boot.and_then(|partition| self.entry(partition)).map(|fault| fault.inside("partitions"));
+        each.or(bios_boot).or_else(|| self.count())
     }
 
     /// Whether the table holds them, with those that every disk gets.
@@ -87,6 +92,11 @@ impl<'a> Volumes<'a> {
 
     /// What stands in the table.
     fn entry(&mut self, partition: &Partition) -> Option<Fault> {
+        if let Some(uuid) = partition.content_uuid
+            && !self.contents.insert(uuid)
+        {
+            return Some(field("uuid", format!("{uuid} is given twice")).inside("payload"));
+        }
         let dos = self.disk.r#type == Some(Table::Dos);
         let kind = || partition.part_type.as_deref().and_then(|text| type_fault(text, dos));
         let label = || partition.part_label.as_deref().and_then(|text| label_fault(text, dos));
@@ -197,7 +207,7 @@ fn filesystem_label_fault(label: &str, vfat: bool) -> Option<Fault> {
     (label.len() > allowed).then(|| field("label", why))
 }
 
-fn later(name: &str) -> String {
+pub(super) fn later(name: &str) -> String {
     format!("{name} cannot be written yet; ext4 can")
 }
 
@@ -262,7 +272,7 @@ fn volume_name_fault<'a>(
     lvm_name_fault(name).or_else(again).or_else(long).map(|why| field("name", why))
 }
 
-fn lvm_name_fault(name: &str) -> Option<String> {
+pub(super) fn lvm_name_fault(name: &str) -> Option<String> {
     let good = |c: char| c.is_ascii_alphanumeric() || "+_.-".contains(c);
     let fine = !name.is_empty() && !name.starts_with('-') && name.chars().all(good);
     let reserved = LVM_RESERVED

@@ -9,14 +9,17 @@
 mod check;
 mod declared;
 mod disk;
+mod mode;
 mod mountpoint;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{named::by_name, size::Size};
 pub(super) use check::check;
 pub use declared::{Declared, Mounts};
+pub use mode::{Mode, in_lvm, wants_lvm};
 
 /// A directory on a filesystem of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -43,6 +46,15 @@ pub struct Disk {
     pub sector_size: Option<Size>,
     /// The partitions in their order; the one with `/` becomes the last.
     pub partitions: Vec<Partition>,
+    /// Identifier of the table, instead of the usual.
+    #[serde(skip)]
+    pub uuid: Option<Uuid>,
+    /// Bytes at the end of the disk that stay free.
+    #[serde(skip)]
+    pub padding: u64,
+    /// What is asked of the partition that every disk with a BIOS gets of itself.
+    #[serde(skip)]
+    pub bios_boot: Option<Box<Partition>>,
 }
 
 /// A partition.
@@ -82,7 +94,16 @@ pub struct Partition {
     /// What fstab says of its filesystem, instead of the usual.
     #[serde(skip)]
     pub mount: Mount,
+    /// Attribute bits of a GUID partition table; in a dos table [`BOOTABLE`] alone.
+    #[serde(skip)]
+    pub attributes: u64,
+    /// Identifier of its filesystem or swap space, instead of the usual.
+    #[serde(skip)]
+    pub content_uuid: Option<Uuid>,
 }
+
+/// The attribute of a partition that a BIOS boots from; in a dos table it is the active one.
+pub const BOOTABLE: u64 = 1 << 2;
 
 /// Fields of fstab(5); those that are not given are the usual ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

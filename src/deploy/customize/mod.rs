@@ -28,6 +28,7 @@ mod root_ssh;
 mod services;
 mod settings;
 mod sshd;
+mod subject_hash;
 mod sudo;
 mod trust;
 mod units;

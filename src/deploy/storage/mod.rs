@@ -50,6 +50,10 @@ pub struct Table {
     pub start: u64,
     /// Bytes the disk has at least; `None` leaves it to the usual size.
     pub floor: Option<u64>,
+    /// Its GUID, of which a dos table keeps the first four bytes; `None` leaves it to the build.
+    pub uuid: Option<Uuid>,
+    /// Bytes at the end of the disk that stay free.
+    pub padding: u64,
 }
 
 /// A partition.
@@ -63,6 +67,8 @@ pub struct Part {
     pub dos_type: Option<u8>,
     /// Its GUID.
     pub uuid: Uuid,
+    /// Attribute bits of a GUID partition table; in a dos table the third one makes it active.
+    pub attributes: u64,
     /// Bytes it has at least.
     pub size: u64,
     /// What is in it.
@@ -112,6 +118,7 @@ impl Scheme {
             type_uuid: part.type_uuid,
             dos_type: part.dos_type,
             partition_uuid: part.uuid,
+            attributes: part.attributes,
             size: part.size,
             what: part.what.map(&mut content),
         };

@@ -90,16 +90,19 @@ pub fn declared(rootfs: &Rootfs<'_>) -> Result<Declared> {
 pub fn scheme(blueprint: &Blueprint, declared: &Declared, facts: &Facts<'_>) -> Result<Scheme> {
     let mut maker = Maker { facts: *facts, index: 0 };
     let wanted = &blueprint.customizations;
-    let from_image = declared.disk.as_ref().filter(|_| wanted.filesystem.is_empty());
-    let (table, mut parts) = match wanted.disk.as_ref().or(from_image) {
+    let in_lvm = storage::wants_lvm(wanted.partitioning_mode, &wanted.filesystem);
+    let from_image = declared.disk.as_ref().filter(|_| wanted.filesystem.is_empty() && !in_lvm);
+    let disk = wanted.disk.as_ref().or(from_image);
+    let (table, mut parts) = match disk {
         Some(disk) => (table(disk), maker.partitions(&disk.partitions)?),
-        None => (usual_table(), maker.filesystems(&blueprint.customizations.filesystem)),
+        None if in_lvm => (usual_table(), maker.partitions(&storage::in_lvm(&wanted.filesystem))?),
+        None => (usual_table(), maker.filesystems(&wanted.filesystem)),
     };
     maker.complete(&mut parts);
     // stable: the one that holds the root becomes the last, which grows
     parts.sort_by_key(|part| rank(&part.what));
     if facts.arch == Arch::X86_64 && table.kind == TableKind::Gpt && table.sector_size == BIOS_SECTOR {
-        parts.insert(0, maker.part("BIOS-BOOT", BIOS_BOOT_TYPE, MIB, What::BiosBoot));
+        parts.insert(0, maker.bios_boot(disk.and_then(|disk| disk.bios_boot.as_deref())));
     }
     Ok(Scheme { table, parts, mounts: declared.mounts })
 }
@@ -111,7 +114,7 @@ fn rank(what: &What<Filesystem>) -> usize {
 }
 
 const fn usual_table() -> Table {
-    Table { kind: TableKind::Gpt, sector_size: 512, start: MIB, floor: None }
+    Table { kind: TableKind::Gpt, sector_size: 512, start: MIB, floor: None, uuid: None, padding: 0 }
 }
 
 fn table(disk: &storage::Disk) -> Table {
@@ -124,6 +127,8 @@ fn table(disk: &storage::Disk) -> Table {
         sector_size: disk.sector_size.and_then(|size| u32::try_from(size.0).ok()).unwrap_or(512),
         start: disk.start_offset.map_or(MIB, |size| size.0),
         floor: Some(disk.minsize.map_or(0, |size| size.0)),
+        uuid: disk.uuid,
+        padding: disk.padding,
     }
 }
 
@@ -140,13 +145,27 @@ struct Wanted<'a> {
     mountpoint: Option<&'a str>,
     label: Option<&'a str>,
     mount: Mount,
+    uuid: Option<Uuid>,
 }
 
 impl Maker<'_> {
     /// A partition that every disk has, by its usual name.
     fn part(&self, name: &str, type_uuid: Uuid, size: u64, what: What<Filesystem>) -> Part {
         let uuid = self.facts.ids.uuid(&format!("partition {name}"));
-        Part { name: name.to_owned(), type_uuid, dos_type: None, uuid, size, what }
+        Part { name: name.to_owned(), type_uuid, dos_type: None, uuid, attributes: 0, size, what }
+    }
+
+    /// The partition of GRUB for BIOS, as the image's table may have it.
+    fn bios_boot(&self, asked: Option<&Partition>) -> Part {
+        let usual = self.part("BIOS-BOOT", BIOS_BOOT_TYPE, MIB, What::BiosBoot);
+        let Some(asked) = asked else { return usual };
+        Part {
+            name: asked.part_label.clone().unwrap_or(usual.name),
+            uuid: given_uuid(asked).unwrap_or(usual.uuid),
+            attributes: asked.attributes,
+            size: asked.minsize.map_or(usual.size, |size| size.0.max(MIB)),
+            ..usual
+        }
     }
 
     /// Those of the mount points that are on no filesystem of their own yet.
@@ -164,6 +183,7 @@ impl Maker<'_> {
                     mountpoint: Some(mountpoint),
                     label: None,
                     mount: Mount::default(),
+                    uuid: None,
                 };
                 parts.push(self.part(name, type_uuid, size, self.what(&wanted)));
             }
@@ -205,12 +225,12 @@ impl Maker<'_> {
         let name = name.or_else(|| usual.map(str::to_owned)).unwrap_or_else(|| table_name(partition));
         let asked = partition.part_type.as_deref();
         let dos = asked.and_then(|text| u8::from_str_radix(text.trim_start_matches("0x"), 16).ok());
-        let given = partition.part_uuid.as_deref().and_then(|text| Uuid::parse_str(text).ok());
         Part {
             name,
             type_uuid: asked.and_then(|text| Uuid::parse_str(text).ok()).unwrap_or(type_uuid),
             dos_type: dos,
-            uuid: given.unwrap_or_else(|| self.facts.ids.uuid(&format!("partition {key}"))),
+            uuid: given_uuid(partition).unwrap_or_else(|| self.facts.ids.uuid(&format!("partition {key}"))),
+            attributes: partition.attributes,
             size: size(partition.minsize, &what),
             what,
         }
@@ -234,6 +254,7 @@ impl Maker<'_> {
             mountpoint: volume.mountpoint.as_deref(),
             label: volume.label.as_deref(),
             mount: Mount::default(),
+            uuid: None,
         };
         let inner = Maker { facts: self.facts, index: self.index };
         let what = inner.named_what(&wanted, &format!("{group}/{name}"));
@@ -274,7 +295,7 @@ impl Maker<'_> {
         let esp = wanted.mountpoint == Some("/boot/efi");
         let kind = match wanted.format {
             Some(Format::Swap) => {
-                let uuid = self.facts.ids.uuid(&format!("swap {place}"));
+                let uuid = wanted.uuid.unwrap_or_else(|| self.facts.ids.uuid(&format!("swap {place}")));
                 return What::Swap { uuid, label: label.unwrap_or_default() };
             }
             Some(Format::None) => return What::Raw,
@@ -293,7 +314,7 @@ impl Maker<'_> {
             kind,
             mountpoint: wanted.mountpoint.map(str::to_owned),
             label: label.unwrap_or_else(|| usual.to_owned()),
-            uuid: self.facts.ids.uuid(&format!("filesystem {key}")),
+            uuid: wanted.uuid.unwrap_or_else(|| self.facts.ids.uuid(&format!("filesystem {key}"))),
             mount: wanted.mount.clone(),
         })
     }
@@ -331,8 +352,13 @@ impl<'a> Wanted<'a> {
             mountpoint: partition.mountpoint.as_deref(),
             label: partition.label.as_deref(),
             mount: partition.mount.clone(),
+            uuid: partition.content_uuid,
         }
     }
+}
+
+fn given_uuid(partition: &Partition) -> Option<Uuid> {
+    partition.part_uuid.as_deref().and_then(|text| Uuid::parse_str(text).ok())
 }
 
 /// A name of at most 36 UTF-16 units for a partition that is given none.

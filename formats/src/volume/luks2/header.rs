@@ -14,14 +14,14 @@ use super::{
 };
 
 /// Bytes of a copy, JSON included, and of its first part.
-const COPY_BYTES: usize = 16 << 10;
-const BINARY_BYTES: usize = 4096;
+pub(super) const COPY_BYTES: usize = 16 << 10;
+pub(super) const BINARY_BYTES: usize = 4096;
 /// Bytes that key slots may fill.
 const SLOTS_BYTES: u64 = DATA_OFFSET - 2 * COPY_BYTES as u64;
 /// The key is random: its digest needs no stretching, only the fewest rounds of good manners.
 const DIGEST_ROUNDS: u32 = 100_000;
 const DIGEST_BYTES: usize = 32;
-const MAGIC: [[u8; 6]; 2] = [*b"LUKS\xba\xbe", *b"SKUL\xba\xbe"];
+pub(super) const MAGIC: [[u8; 6]; 2] = [*b"LUKS\xba\xbe", *b"SKUL\xba\xbe"];
 
 /// `struct luks2_hdr_disk`.
 #[derive(IntoBytes, Immutable)]

@@ -19,12 +19,14 @@
 mod cipher;
 mod header;
 mod key_slot;
+mod reader;
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+pub use self::reader::read;
 use self::{
     cipher::{Encrypted, Xts},
     key_slot::KeySlot,
