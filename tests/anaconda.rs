@@ -267,7 +267,7 @@ fn what_cannot_be_is_refused() {
     let arm = Tiny::default().for_architecture("arm64").write();
     let foreign = arm.reference();
     new(&installer(), &[&with[..3], &[&foreign], &target])
-        .refused(4, &["reading the image to install", "arm64"]);
+        .refused(3, &["reading the image to install", "arm64"]);
     for (wishes, words) in [
         (
             "installer: {kickstart: {contents: text}}, user: [{name: ada}]",

@@ -1,6 +1,6 @@
 //! The part of a build that makes a medium of Anaconda: the image is Anaconda's, and another one is installed.
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use diskwright_formats::{
     data::Data,
     sparse::Sparse,
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Asked, BuildRequest, image_config, parse_reference, wishes};
 use crate::{
     deploy::medium::anaconda::{self, Payload, RUNTIME, anaconda},
-    error::{ErrorKind, Hint},
+    error::{ErrorKind, Hint, with_source_marks},
     ids::Ids,
     merge::Merged,
     optical,
@@ -61,12 +61,10 @@ pub(super) fn make(
     let wishes = wishes(request, asked, &config, &target)?;
     let options =
         source::Options { target_arch: Some(config.architecture().to_owned()), ..request.source.clone() };
-    let blobs = source::blobs(payload, &options, progress).context("reading the image to install")?;
-    ensure!(
-        blobs.architecture == config.architecture(),
-        "the image to install is for {}",
-        blobs.architecture
-    );
+    let is_remote = matches!(payload, Reference::Registry(_));
+    let blobs = source::blobs(payload, &options, progress);
+    let blobs = blobs.map_err(|error| with_source_marks(error, is_remote));
+    let blobs = blobs.context("reading the image to install")?;
     let payload = Payload { target: &target, files: layout(&blobs) };
     let made = anaconda(&config, merged.tree.clone(), &wishes, payload, ids, progress);
     let anaconda::Anaconda { mut medium, runtime } =

@@ -31,8 +31,6 @@ pub struct Blobs {
     pub manifest: Vec<u8>,
     /// What kind of manifest it is.
     pub media_type: String,
-    /// OCI's name of the architecture.
-    pub architecture: String,
     /// `sha256:...` of the config.
     pub config_digest: String,
     /// The config, byte for byte.
@@ -98,7 +96,6 @@ fn blobs_in(
         manifest_digest: resolved.manifest_digest.to_string(),
         manifest: resolved.manifest,
         media_type: head.media_type.unwrap_or_else(|| OCI_MANIFEST.to_owned()),
-        architecture: resolved.image_config.platform.architecture,
         config_digest: head.config.digest,
         config: resolved.config,
         layers,
