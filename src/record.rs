@@ -19,7 +19,7 @@ use diskwright_formats::{
     disk::{self, Layout, TableKind},
     partition::{gpt, mbr},
     sparse::Sparse,
-    writer::{Medium, Output},
+    writer::Output,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -175,7 +175,7 @@ pub fn disks(files: &[(Place, Arc<Sparse>)], sector_size: u32) -> Vec<Disk> {
     let mut found: Vec<Disk> = Vec::new();
     for (place, disk) in files.iter().filter(|(place, _)| place.has_table()) {
         if !found.iter().any(|other| other.size == disk.len()) {
-            let firmware = (place.medium() == Medium::Disk).then(|| Startup::read(disk).names());
+            let firmware = place.is_disk().then(|| Startup::read(disk).names());
             found.push(Disk { firmware, ..Disk::read(disk, sector_size) });
         }
     }

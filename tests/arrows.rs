@@ -187,6 +187,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "formats::sparse",
             "formats::tree",
             "formats::units",
+            "formats::volume::luks2",
             "formats::volume::lvm2",
         ],
     ),

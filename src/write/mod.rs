@@ -96,6 +96,12 @@ impl Place {
         self.writers.first().map_or(Medium::Disk, |writer| writer.spec().medium)
     }
 
+    /// Whether a disk goes there.
+    #[must_use]
+    pub fn is_disk(&self) -> bool {
+        self.medium() == Medium::Disk
+    }
+
     /// Whether what goes there has a partition table.
     #[must_use]
     pub fn has_table(&self) -> bool {
