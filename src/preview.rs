@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     blueprint::{self, Blueprint, Services, User, Vm},
-    build::{self, Asked, BuildRequest, SizeWish},
+    build::{self, Asked, BuildRequest, Job, SizeWish},
     deploy::{
         self, Outline,
         live::Live,
@@ -147,26 +147,25 @@ pub struct Added {
 /// Whatever the build would refuse before it writes.
 pub fn preview(request: &BuildRequest, progress: &dyn Progress) -> Result<Preview> {
     let asked = Asked::check(request)?;
-    let (image, merged) = build::fetch_and_merge(&asked.reference, &request.source, &build::boots, progress)?;
-    let ids = build::ids(request, &asked, &image);
-    let (config, reference) = (build::image_config(&image)?, asked.reference.to_string());
-    let wishes = build::wishes(request, &asked, &config, &reference)?;
-    let outline = deploy::outline(&config, &merged.tree, &wishes, &ids).context(ErrorKind::Input)?;
-    let installer = of_installer(&asked, &outline);
-    let live =
-        || deploy::live::live(&config, merged.clone(), &wishes, &ids, progress).context(ErrorKind::Input);
-    let archives = archives(&asked, live)?;
-    let deployed = build::deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
-    let on_disk = layout::Disk { deployed: &deployed, ids: &ids };
+    let (job, merged) = Job::open(asked, progress)?;
+    let target = job.asked.target();
+    let wishes = job.wishes(&target)?;
+    let outline = deploy::outline(&job.config, &merged.tree, &wishes, &job.ids).context(ErrorKind::Input)?;
+    let installer = of_installer(&job.asked, &outline);
+    let live = || deploy::live::live(&job.config, merged.clone(), &wishes, &job.ids, progress);
+    let archives = archives(&job.asked, || live().context(ErrorKind::Input))?;
+    let deployed = job.deploy(merged)?;
+    let asked = &job.asked;
+    let on_disk = layout::Disk { deployed: &deployed, ids: &job.ids };
     let wanted = asked.blueprint.blueprint();
     Ok(Preview {
         image: request.reference.clone(),
-        manifest_digest: image.manifest_digest.clone(),
+        manifest_digest: job.image.manifest_digest.clone(),
         system: outline.system,
         kernel_arguments: outline.kernel_arguments,
         bootloader: outline.bootloader,
         updates_from: outline.updates_from,
-        disks: disks(request, &asked, &on_disk)?,
+        disks: disks(asked, &on_disk)?,
         archives,
         added: added(wanted),
         warnings: outline.warnings.into_iter().chain(installer).chain(warnings(wanted, request)).collect(),
@@ -182,13 +181,13 @@ pub fn as_yaml<T: Serialize>(value: &T) -> Result<String> {
 }
 
 /// What a medium that installs would not do.
-fn of_installer(asked: &Asked, outline: &Outline) -> Option<String> {
-    let is_medium = asked.writers.iter().any(|writer| writer.spec().medium != Medium::Disk);
+fn of_installer(asked: &Asked<'_>, outline: &Outline) -> Option<String> {
+    let is_medium = asked.writers.iter().any(|writer| writer.spec().medium.installs_a_disk());
     outline.not_grown.filter(|_| is_medium).map(str::to_owned)
 }
 
 /// What is no disk; `deploy` makes the system that all of it holds.
-fn archives(asked: &Asked, deploy: impl FnOnce() -> Result<Live>) -> Result<Vec<Archive>> {
+fn archives(asked: &Asked<'_>, deploy: impl FnOnce() -> Result<Live>) -> Result<Vec<Archive>> {
     let specs = asked.writers.iter().map(|writer| writer.spec()).filter(|spec| spec.medium == Medium::Live);
     let specs: Vec<_> = specs.collect();
     let Some(first) = specs.first() else { return Ok(Vec::new()) };
@@ -202,7 +201,7 @@ fn archives(asked: &Asked, deploy: impl FnOnce() -> Result<Live>) -> Result<Vec<
 }
 
 /// A disk for each path, in the order of the types.
-fn disks(request: &BuildRequest, asked: &Asked, on_disk: &layout::Disk<'_>) -> Result<Vec<Disk>> {
+fn disks(asked: &Asked<'_>, on_disk: &layout::Disk<'_>) -> Result<Vec<Disk>> {
     let sizes = on_disk.wishes()?;
     let mut disks: Vec<Disk> = Vec::new();
     let specs = asked.writers.iter().map(|writer| writer.spec());
@@ -212,7 +211,7 @@ fn disks(request: &BuildRequest, asked: &Asked, on_disk: &layout::Disk<'_>) -> R
             continue;
         }
         let multiple = asked.size_multiple(spec.path);
-        let is_medium = spec.medium != Medium::Disk;
+        let is_medium = spec.medium.installs_a_disk();
         let size = if is_medium { build::installed_size(asked.size) } else { asked.size };
         let layout = on_disk.plan(&sizes, size, multiple)?;
         let Table { kind, uuid, sector_size, partitions } = Table::new(&layout);
@@ -221,9 +220,9 @@ fn disks(request: &BuildRequest, asked: &Asked, on_disk: &layout::Disk<'_>) -> R
             types: vec![spec.name],
             size: layout.size,
             why: if is_medium {
-                on_medium(request.size)
+                on_medium(asked.request.size)
             } else {
-                why_size(request.size, &layout, on_disk, multiple)
+                why_size(asked.request.size, &layout, on_disk, multiple)
             },
             table: kind,
             sector_size,

@@ -8,16 +8,13 @@ use diskwright_formats::{
 };
 use serde_json::json;
 
-use super::{Asked, BuildRequest, image_config, parse_reference, wishes};
+use super::{BuildRequest, Job, parse_reference};
 use crate::{
     deploy::medium::anaconda::{self, Payload, RUNTIME, anaconda},
     error::{ErrorKind, Hint, with_source_marks},
-    ids::Ids,
     merge::Merged,
-    optical,
-    progress::Progress,
-    pxe,
-    source::{self, Blobs, OciImage, Reference},
+    optical, pxe,
+    source::{self, Blobs, Reference},
 };
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -46,32 +43,26 @@ pub(super) fn payload(request: &BuildRequest, writers: &[&dyn FormatWriter]) -> 
     }
 }
 
-/// The medium; `None` if none is asked for.
-pub(super) fn make(
-    request: &BuildRequest,
-    asked: &Asked,
-    image: &OciImage,
-    merged: &Merged,
-    ids: &Ids,
-    progress: &dyn Progress,
-) -> Result<Option<Sparse>> {
-    let Some(payload) = &asked.payload else { return Ok(None) };
-    let config = image_config(image)?;
-    let target = request.target_imgref.clone().unwrap_or_else(|| payload.to_string());
-    let wishes = wishes(request, asked, &config, &target)?;
-    let options =
-        source::Options { target_arch: Some(config.architecture().to_owned()), ..request.source.clone() };
-    let is_remote = matches!(payload, Reference::Registry(_));
-    let blobs = source::blobs(payload, &options, progress);
-    let blobs = blobs.map_err(|error| with_source_marks(error, is_remote));
-    let blobs = blobs.context("reading the image to install")?;
+/// The medium.
+pub(super) fn make(job: &Job<'_>, merged: &Merged) -> Result<Sparse> {
+    let payload = job.asked.payload.as_ref().context("a medium of Anaconda without an image to install")?;
+    let target = job.asked.request.target_imgref.clone().unwrap_or_else(|| payload.to_string());
+    let wishes = job.wishes(&target)?;
+    let blobs = blobs(job, payload).context("reading the image to install")?;
     let payload = Payload { target: &target, files: layout(&blobs) };
-    let made = anaconda(&config, merged.tree.clone(), &wishes, payload, ids, progress);
+    let made = anaconda(&job.config, merged.tree.clone(), &wishes, payload, &job.ids, job.progress);
     let anaconda::Anaconda { mut medium, runtime } =
         made.context("making a medium of Anaconda").context(ErrorKind::Input)?;
-    let spool = source::spool_file(request.source.spool_dir.as_deref())?;
-    medium.add(RUNTIME, pxe::root_filesystem(&runtime, spool, ids, progress)?);
-    optical::lay_out(medium, ids).map(Some)
+    medium.add(RUNTIME, pxe::root_filesystem(&runtime, job.spool()?, &job.ids, job.progress)?);
+    optical::lay_out(medium, &job.ids)
+}
+
+/// The image to install, of the architecture of the one with Anaconda.
+fn blobs(job: &Job<'_>, payload: &Reference) -> Result<Blobs> {
+    let architecture = Some(job.config.architecture().to_owned());
+    let options = source::Options { target_arch: architecture, ..job.asked.request.source.clone() };
+    let is_remote = matches!(payload, Reference::Registry(_));
+    source::blobs(payload, &options, job.progress).map_err(|error| with_source_marks(error, is_remote))
 }
 
 /// The files of an OCI layout that holds this image alone.

@@ -7,10 +7,10 @@ use anyhow::{Context, Result, anyhow};
 use diskwright_formats::{
     sparse::Sparse,
     units::GIB,
-    writer::{Medium, Options},
+    writer::{FormatWriter, Medium, Options},
 };
 
-use super::{Asked, BuildRequest, image_config, wishes};
+use super::{BuildRequest, Job};
 use crate::{
     deploy::{
         Deployed, Volume,
@@ -22,9 +22,7 @@ use crate::{
     merge::Merged,
     optical, payload,
     plan::DiskSize,
-    progress::Progress,
     record,
-    source::{self, OciImage},
     write::Place,
 };
 
@@ -39,19 +37,9 @@ pub(crate) const fn disk_size(asked: DiskSize) -> DiskSize {
     }
 }
 
-/// What installs, without its payload, which is one for all.
-pub(super) struct Installers {
-    /// What the image calls its system.
-    name: String,
-    /// What the disk's size is a multiple of.
-    size_multiple: u64,
-    medium: Option<medium::Medium>,
-    network: Option<network::Files>,
-}
-
 /// That the address of a payload means something.
-pub(super) fn check(request: &BuildRequest, asked: &Asked) -> Result<()> {
-    let has_network = asked.writers.iter().any(|writer| writer.spec().medium == Medium::Network);
+pub(super) fn check(request: &BuildRequest, writers: &[&dyn FormatWriter]) -> Result<()> {
+    let has_network = writers.iter().any(|writer| writer.spec().medium == Medium::Network);
     if request.payload_url.is_none() || has_network {
         return Ok(());
     }
@@ -59,54 +47,54 @@ pub(super) fn check(request: &BuildRequest, asked: &Asked) -> Result<()> {
     Err(error.context(Hint("types that know it: netboot".into())).context(ErrorKind::Usage))
 }
 
+/// What installs, without its payload, which is one for all.
+pub(super) struct Installers {
+    /// What the image calls its system.
+    name: String,
+    /// What the disk's size is a multiple of.
+    size_multiple: u64,
+    medium: Option<(Place, medium::Medium)>,
+    network: Option<(Place, network::Files)>,
+}
+
 impl Installers {
-    /// All but the payload; `None` if no such format is asked for.
-    pub(super) fn prepare(
-        request: &BuildRequest,
-        asked: &Asked,
-        image: &OciImage,
-        merged: &Merged,
-        ids: &Ids,
-        progress: &dyn Progress,
-    ) -> Result<Option<Self>> {
-        let specs = asked.writers.iter().map(|writer| writer.spec());
-        let specs: Vec<_> = specs.filter(|spec| spec.medium != Medium::Disk).collect();
-        let Some(size_multiple) = specs.iter().map(|spec| spec.size_multiple).max() else { return Ok(None) };
-        let has = |medium| specs.iter().any(|spec| spec.medium == medium);
-        let config = image_config(image)?;
-        let target = asked.target(request);
-        let wishes = wishes(request, asked, &config, &target)?;
-        let program = installer::read(request.installer.as_deref(), wishes.arch)?;
-        let medium = || medium::medium(&config, &merged.tree, &wishes, ids, &program, progress);
-        let medium = has(Medium::Optical).then(medium).transpose();
-        let medium = medium.context("making the installer medium").context(ErrorKind::Input)?;
-        let network = || network::files(&config, &merged.tree, &wishes, ids, &program, progress);
-        let network = has(Medium::Network).then(network).transpose();
-        let network = network.context("making what installs from a network").context(ErrorKind::Input)?;
-        let names = medium.iter().map(|medium| &medium.name).chain(network.iter().map(|files| &files.name));
-        let name = names.last().cloned().unwrap_or_default();
+    /// All of these files but the payload; `None` if there are none.
+    pub(super) fn prepare(job: &Job<'_>, merged: &Merged, places: &[Place]) -> Result<Option<Self>> {
+        let Some(size_multiple) = places.iter().map(Place::size_multiple).max() else { return Ok(None) };
+        let at = |medium| places.iter().find(|place| place.medium() == medium).cloned();
+        let target = job.asked.target();
+        let wishes = job.wishes(&target)?;
+        let program = installer::read(job.asked.request.installer.as_deref(), wishes.arch)?;
+        let (config, tree, ids) = (&job.config, &merged.tree, &job.ids);
+        let medium = |place| {
+            let made = medium::medium(config, tree, &wishes, ids, &program, job.progress);
+            made.map(|medium| (place, medium)).context("making the installer medium")
+        };
+        let medium = at(Medium::Optical).map(medium).transpose().context(ErrorKind::Input)?;
+        let network = |place| {
+            let made = network::files(config, tree, &wishes, ids, &program, job.progress);
+            made.map(|files| (place, files)).context("making what installs from a network")
+        };
+        let network = at(Medium::Network).map(network).transpose().context(ErrorKind::Input)?;
+        let of_medium = medium.as_ref().map(|(_, medium)| &medium.name);
+        let name = of_medium.or(network.as_ref().map(|(_, files)| &files.name)).cloned().unwrap_or_default();
         Ok(Some(Self { name, size_multiple, medium, network }))
     }
 
-    /// The bytes of every file at `places`.
+    /// The bytes of every file.
     pub(super) fn finish(
         self,
-        request: &BuildRequest,
-        asked: &Asked,
-        image: &OciImage,
+        job: &Job<'_>,
         on_disk: &layout::Disk<'_>,
         options: &Options,
-        places: &[Place],
-        progress: &dyn Progress,
     ) -> Result<Vec<(Place, Arc<Sparse>)>> {
-        let payload = self.payload(request, asked, image, on_disk, options, progress)?;
-        let at = |medium| places.iter().find(|place| place.medium() == medium);
+        let payload = self.payload(job, on_disk, options)?;
         let mut files = Vec::new();
-        if let (Some(medium), Some(place)) = (self.medium, at(Medium::Optical)) {
-            files.push((place.clone(), Arc::new(on_medium(medium, &payload, on_disk.ids)?)));
+        if let Some((place, medium)) = self.medium {
+            files.push((place, Arc::new(on_medium(medium, &payload, &job.ids)?)));
         }
-        if let (Some(network), Some(place)) = (self.network, at(Medium::Network)) {
-            let all = network.with(of_network(payload), request.payload_url.as_ref()).into_iter();
+        if let Some((place, network)) = self.network {
+            let all = network.with(of_network(payload), job.asked.request.payload_url.as_ref()).into_iter();
             files.extend(all.map(|(path, content)| (place.beside(&path), Arc::new(content))));
         }
         Ok(files)
@@ -114,37 +102,26 @@ impl Installers {
 
     fn payload(
         &self,
-        request: &BuildRequest,
-        asked: &Asked,
-        image: &OciImage,
+        job: &Job<'_>,
         on_disk: &layout::Disk<'_>,
         options: &Options,
-        progress: &dyn Progress,
     ) -> Result<payload::Payload> {
-        let layout = on_disk.plan(&on_disk.wishes()?, disk_size(asked.size), self.size_multiple)?;
+        let layout = on_disk.plan(&on_disk.wishes()?, disk_size(job.asked.size), self.size_multiple)?;
         let disk = on_disk.lay_out(&layout).context("laying out the disk to install")?;
-        let facts = self.facts(request, asked, image, on_disk.deployed, disk.len())?;
-        let spool = source::spool_file(request.source.spool_dir.as_deref())?;
-        payload::make(&disk, options, &facts, spool, progress)
+        let facts = self.facts(job, on_disk.deployed, disk.len());
+        payload::make(&disk, options, &facts, job.spool()?, job.progress)
     }
 
     /// What an installer is told of its payload.
-    fn facts(
-        &self,
-        request: &BuildRequest,
-        asked: &Asked,
-        image: &OciImage,
-        deployed: &Deployed,
-        size: u64,
-    ) -> Result<payload::Facts> {
+    fn facts(&self, job: &Job<'_>, deployed: &Deployed, size: u64) -> payload::Facts {
         let root = deployed.volumes.last().and_then(Volume::content);
-        Ok(payload::Facts {
+        payload::Facts {
             name: self.name.clone(),
-            architecture: image_config(image)?.architecture().to_owned(),
+            architecture: job.config.architecture().to_owned(),
             image: payload::Image {
-                reference: asked.reference.to_string(),
-                manifest_digest: image.manifest_digest.clone(),
-                target: asked.target(request),
+                reference: job.asked.reference.to_string(),
+                manifest_digest: job.image.manifest_digest.clone(),
+                target: job.asked.target(),
             },
             disk: payload::Disk {
                 file: payload::NAME,
@@ -154,7 +131,7 @@ impl Installers {
                 root_partition: deployed.volumes.len(),
                 root_filesystem: root.map(|root| root.filesystem.kind.to_owned()),
             },
-        })
+        }
     }
 }
 

@@ -39,6 +39,14 @@ pub enum Medium {
     Live,
 }
 
+impl Medium {
+    /// Whether it has a disk on it that it puts on a machine.
+    #[must_use]
+    pub const fn installs_a_disk(self) -> bool {
+        matches!(self, Self::Optical | Self::Network)
+    }
+}
+
 /// What is fixed for a format: names, paths, and what it asks of the disk.
 #[derive(Debug)]
 pub struct Spec {
