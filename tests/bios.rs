@@ -34,7 +34,8 @@ impl Grub {
 
     /// Out of the layers of the image of Debian 13, run with the libraries it has there.
     fn of_trixie(directory: &Path) -> Self {
-        let layout = demo::image("DISKWRIGHT_DEMO_IMAGE_TRIXIE", "demo-image-trixie", " --suite trixie --metal");
+        let layout =
+            demo::image("DISKWRIGHT_DEMO_IMAGE_TRIXIE", "demo-image-trixie", " --suite trixie --metal");
         let blobs = fs::read_dir(layout.join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().path());
         let libraries = "usr/lib/x86_64-linux-gnu";
         for blob in blobs.filter(|blob| fs::metadata(blob).unwrap().len() > 1 << 20) {

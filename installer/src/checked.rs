@@ -11,8 +11,8 @@ use diskwright_formats::{data::ReadAt, sparse::Sparse};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use sha2::{Digest as _, Sha256};
 
-/// Chunks that are kept: neighbours are read by several threads at once.
-const KEPT: usize = 16;
+/// Chunks that are kept at least: neighbours are read by several threads at once.
+pub(crate) const KEPT: usize = 16;
 /// Larger chunks would not fit into the memory of small machines.
 const CHUNK_MAX: u64 = 64 << 20;
 
@@ -23,20 +23,29 @@ pub(crate) struct Checked {
     file: Sparse,
     chunk: u64,
     digests: Vec<[u8; 32]>,
+    /// Where they come from, for a person.
+    origin: &'static str,
+    capacity: usize,
     kept: Mutex<VecDeque<(u64, Slot)>>,
 }
 
 impl Checked {
-    /// `file` in chunks of `chunk` bytes with these SHA-256 digests, in hexadecimal.
+    /// `file` in chunks of `chunk` bytes with these SHA-256 digests, in hexadecimal; `origin` says what is to be
+    /// done where one is wrong.
     ///
     /// # Errors
     /// The digests are not those of such a file.
-    pub(crate) fn new(file: Sparse, chunk: u64, digests: &[String]) -> Result<Self> {
+    pub(crate) fn new(file: Sparse, chunk: u64, digests: &[String], origin: &'static str) -> Result<Self> {
         ensure!((1..=CHUNK_MAX).contains(&chunk), "payload.json: chunks of {chunk} bytes");
         let count = file.len().div_ceil(chunk);
         ensure!(digests.len() as u64 == count, "payload.json: {} digests for {count} chunks", digests.len());
         let digests = digests.iter().map(|text| digest(text)).collect::<Result<_>>()?;
-        Ok(Self { file, chunk, digests, kept: Mutex::default() })
+        Ok(Self { file, chunk, digests, origin, capacity: KEPT, kept: Mutex::default() })
+    }
+
+    /// Keeps every chunk from now on, so that each is read once.
+    pub(crate) fn keep_all(&mut self) {
+        self.capacity = self.digests.len().max(KEPT);
     }
 
     /// Length in bytes.
@@ -55,16 +64,29 @@ impl Checked {
         })
     }
 
+    /// Reads all of it in order, and keeps it; `done` gets the bytes of each chunk.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(crate) fn fetch(&self, done: impl Fn(u64)) -> io::Result<()> {
+        (0..self.digests.len() as u64).try_for_each(|index| {
+            let slot = self.slot(index);
+            let chunk = slot.get_or_init(|| self.load(index));
+            done(chunk.as_ref().map_err(|why| io::Error::other(why.clone()))?.len() as u64);
+            Ok(())
+        })
+    }
+
     fn load(&self, index: u64) -> Result<Vec<u8>, String> {
         let at = index * self.chunk;
         let len = self.chunk.min(self.file.len() - at);
         let mut bytes = vec![0; len as usize];
-        let place = || format!("bytes {at} to {} of the payload on the medium", at + len);
+        let place = || format!("bytes {at} to {} of the payload", at + len);
         if let Err(error) = self.file.read_exact_at(&mut bytes, at) {
             return Err(format!("{} cannot be read: {error}", place()));
         }
         if Sha256::digest(&bytes)[..] != self.digests[index as usize] {
-            return Err(format!("{} are corrupt: their SHA-256 is wrong; write the medium anew", place()));
+            return Err(format!("{} are corrupt: their SHA-256 is wrong; {}", place(), self.origin));
         }
         Ok(bytes)
     }
@@ -75,7 +97,7 @@ impl Checked {
         if let Some((_, slot)) = kept.iter().find(|(kept, _)| *kept == index) {
             return Arc::clone(slot);
         }
-        if kept.len() == KEPT {
+        if kept.len() == self.capacity {
             kept.pop_front();
         }
         let slot = Slot::default();
@@ -127,7 +149,7 @@ mod tests {
     fn checked(bytes: &[u8], chunk: usize) -> Checked {
         let digests: Vec<_> =
             bytes.chunks(chunk).map(|chunk| format!("{:x}", Hex(&Sha256::digest(chunk)))).collect();
-        Checked::new(Sparse::from_bytes(bytes), chunk as u64, &digests).unwrap()
+        Checked::new(Sparse::from_bytes(bytes), chunk as u64, &digests, "").unwrap()
     }
 
     struct Hex<'a>(&'a [u8]);
@@ -147,6 +169,17 @@ mod tests {
         assert_eq!(read, bytes[33..83]);
         assert!(file.read_exact_at(&mut [0; 2], 99).is_err());
         file.check(|_| ()).unwrap();
+    }
+
+    #[test]
+    fn what_is_fetched_is_read_once() {
+        let mut file = checked(&[5; 100], 3);
+        file.keep_all();
+        file.fetch(|_| ()).unwrap();
+        file.file = Sparse::new(100);
+        let mut read = [0; 100];
+        file.read_exact_at(&mut read, 0).unwrap();
+        assert_eq!(read, [5; 100]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! One installation, from the medium to a disk that starts.
+//! One installation, from the payload to a disk that starts.
 //!
 //! ```text
-//! find medium -> read options -> choose disk -> check medium -> [ clear table | write | read back | write table ] -> grow
+//! find payload -> read options -> choose disk -> check payload -> [ clear table | write | read back | write table ] -> grow
 //! ```
 //!
 //! Inside the brackets the disk has no partition table: what fails there leaves
@@ -20,8 +20,8 @@ use crate::{
     installed::Installed,
     machine::Machine,
     medium::Medium,
-    options::{After, Log, Options},
-    payload::Payload,
+    options::{After, Log, Options, Place},
+    payload::{Check, Payload},
     screen::{Bar, Screen},
     table::{self, Table, Wishes},
 };
@@ -35,17 +35,11 @@ const END: u64 = 1 << 20;
 /// What went wrong, and where the disk was left.
 pub fn install(machine: &Machine, screen: &mut Screen) -> Result<After> {
     let command_line = machine.command_line()?;
-    let volume_id = Options::medium(&command_line)
-        .context("inst.diskwright.medium= is missing from the kernel's command line")?;
-    screen.say(format_args!("Looking for the medium {volume_id}"));
-    let medium = Medium::find(machine, volume_id)?;
-    let options = Options::new(&medium.text("diskwright/diskwright.yaml")?, &command_line)?;
+    let medium = Medium::find(machine, &Place::of(&command_line)?, screen)?;
+    let options = Options::new(&medium.options(machine)?, &command_line)?;
     screen.set_verbose(options.file.log == Log::Verbose);
-    screen.detail(format_args!(
-        "medium in {}, options {options:?}",
-        machine.dev.join(&medium.device).display()
-    ));
-    let payload = Payload::open(&medium)?;
+    screen.detail(format_args!("{medium}, options {options:?}"));
+    let payload = Payload::open(&medium, machine)?;
     let facts = &payload.description;
     screen.say(format_args!("This installs {} ({})", facts.name, facts.image.reference));
     let candidates = candidates(machine, &medium)?;
@@ -64,8 +58,9 @@ pub fn install(machine: &Machine, screen: &mut Screen) -> Result<After> {
 
 /// The disks that could be installed on: not the medium, and writable.
 fn candidates(machine: &Machine, medium: &Medium) -> Result<Vec<Candidate>> {
-    let is_target =
-        |disk: &Disk| disk.name != medium.device && !disk.is_read_only && !disk.name.starts_with("sr");
+    let is_target = |disk: &Disk| {
+        medium.device() != Some(&disk.name) && !disk.is_read_only && !disk.name.starts_with("sr")
+    };
     let disks = disks::list(&machine.sys, &machine.dev)?.into_iter().filter(is_target);
     let look = |disk: Disk| {
         Ok(Candidate { contents: Contents::of(&machine.dev.join(&disk.name), disk.size)?, disk })
@@ -133,11 +128,27 @@ fn describe(found: &Candidate) -> String {
     format!("{} ({gib:.1} GiB{name}: {})", found.disk.path().display(), found.contents)
 }
 
-/// Before anything is lost: is the medium whole?
+/// Before anything is lost: is the payload whole?
 fn check(payload: &Payload, screen: &Screen) -> Result<()> {
-    let bar = Bar::new(screen, "Checking the medium", payload.file.len());
-    payload.file.check(|bytes| bar.add(bytes)).context("the medium is damaged; the disk is as it was")?;
-    bar.finish();
+    let bar = |label| Bar::new(screen, label, payload.file.len());
+    match payload.check {
+        Check::Before => {
+            let bar = bar("Checking the medium");
+            let checked = payload.file.check(|bytes| bar.add(bytes));
+            checked.context("the medium is damaged; the disk is as it was")?;
+            bar.finish();
+        }
+        Check::Fetch => {
+            let bar = bar("Fetching");
+            let fetched = payload.file.fetch(|bytes| bar.add(bytes));
+            fetched.context("the payload did not come whole; the disk is as it was")?;
+            bar.finish();
+        }
+        Check::AsWritten => screen.say(format_args!(
+            "The payload has {} MiB, more than there is memory: it is fetched and checked as it is written",
+            payload.file.len() >> 20
+        )),
+    }
     Ok(())
 }
 

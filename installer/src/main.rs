@@ -1,7 +1,7 @@
-//! diskwright-install: what an installer medium starts. It finds the medium,
+//! diskwright-install: what an installer medium or a network starts. It finds the payload,
 //! chooses or asks for a disk, writes the system to it and starts it.
 //!
-//! `docs/installer-medium.md` is the contract with the medium. Run as
+//! `docs/installer-medium.md` is the contract with who starts it. Run as
 //! `diskwright-install --root DIR` it works on a picture of a machine (`sys`,
 //! `dev` and `proc` below DIR), changes only files there, and never stops the machine.
 
@@ -16,7 +16,7 @@ use diskwright_install::{install, machine::Machine, options::After, screen::Scre
 
 const USAGE: &str = "usage: diskwright-install [--root DIR]
 
-Started by an installer medium; options come from it and from the kernel's command line.
+Started by an installer medium or from a network; options come from it and from the kernel's command line.
 --root DIR  work on a picture of a machine: sys, dev and proc below DIR";
 
 fn main() -> ExitCode {

@@ -3,13 +3,17 @@
 
 use std::str::FromStr;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 
-use crate::{choose::Rule, file::File};
+use crate::{address::Address, choose::Rule, file::File};
 
 /// Beginning of the arguments that are ours.
 const PREFIX: &str = "inst.diskwright.";
+/// Arguments that say where the payload is.
+const VOLUME: &str = "medium";
+const ADDRESS: &str = "payload";
+const DIGEST: &str = "payload-digest";
 
 /// What to do when the disk is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -58,6 +62,50 @@ impl Log {
     }
 }
 
+/// Where the payload is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On the medium with this volume id.
+    Medium(String),
+    /// On a web server.
+    Network {
+        /// The directory with the payload and its description, or a file in it.
+        address: Address,
+        /// SHA-256 of the description, in hexadecimal.
+        digest: String,
+    },
+}
+
+impl Place {
+    /// What the `command_line` names, which is needed before there are options.
+    ///
+    /// # Errors
+    /// It names nothing, or no address.
+    pub fn of(command_line: &str) -> Result<Self> {
+        let last = |key: &str| {
+            let arguments = command_line.split_whitespace();
+            let values = arguments.filter_map(|argument| argument.strip_prefix(PREFIX)?.split_once('='));
+            values.filter(|(found, _)| *found == key).last().map(|(_, value)| unquoted(value))
+        };
+        let Some(address) = last(ADDRESS) else {
+            let volume = last(VOLUME).context("the kernel's command line names neither inst.diskwright.medium= nor inst.diskwright.payload=")?;
+            return Ok(Self::Medium(volume.to_owned()));
+        };
+        let address = address.parse().context("inst.diskwright.payload of the kernel's command line")?;
+        let digest = last(DIGEST).and_then(|text| text.strip_prefix("sha256:")).unwrap_or_default();
+        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        ensure!(
+            is_digest,
+            "inst.diskwright.payload-digest=sha256:... of the kernel's command line is missing or no SHA-256: what comes from a network has to be pinned"
+        );
+        Ok(Self::Network { address, digest: digest.to_ascii_lowercase() })
+    }
+}
+
+fn unquoted(value: &str) -> &str {
+    value.trim_matches('"')
+}
+
 /// The options, from wherever they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -68,29 +116,23 @@ pub struct Options {
 }
 
 impl Options {
-    /// The options of the medium's `file` with those of the `command_line` over them.
+    /// The options of `file` with those of the `command_line` over them.
     ///
     /// # Errors
     /// A key or argument that is unknown or has a bad value, by name.
     pub fn new(file: &str, command_line: &str) -> Result<Self> {
-        let file = File::parse(file).context("diskwright.yaml on the medium")?;
-        let disk = file.disk.as_deref().map(rule).transpose().context("diskwright.yaml on the medium")?;
+        let file = File::parse(file).context("diskwright.yaml")?;
+        let disk = file.disk.as_deref().map(rule).transpose().context("diskwright.yaml")?;
         let mut options = Self { disk, file };
         options.apply(command_line).context("kernel command line")?;
         Ok(options)
-    }
-
-    /// The volume id that the `command_line` names, which is needed before the medium is there.
-    pub(crate) fn medium(command_line: &str) -> Option<&str> {
-        let is_ours = |argument: &&str| argument.starts_with("inst.diskwright.medium=");
-        command_line.split_whitespace().rfind(is_ours)?.split_once('=').map(|(_, id)| id)
     }
 
     fn apply(&mut self, command_line: &str) -> Result<()> {
         for argument in command_line.split_whitespace() {
             let Some(argument) = argument.strip_prefix(PREFIX) else { continue };
             let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
-            self.set(key, value.trim_matches('"')).with_context(|| format!("{PREFIX}{argument}"))?;
+            self.set(key, unquoted(value)).with_context(|| format!("{PREFIX}{argument}"))?;
         }
         Ok(())
     }
@@ -98,7 +140,7 @@ impl Options {
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             // read before there was a file
-            "medium" => {}
+            VOLUME | ADDRESS | DIGEST => {}
             "disk" => self.disk = if value == "ask" { None } else { Some(rule(value)?) },
             "unattended" => self.file.unattended = switch(value)?,
             "wipe" => self.file.wipe = switch(value)?,
@@ -166,7 +208,30 @@ mod tests {
         assert_eq!(options.disk, Some(Rule::Largest));
         assert!(options.file.unattended && !options.file.wipe && !options.file.grow);
         assert_eq!((options.file.after, options.file.kargs), (After::Shell, vec!["a=b".to_owned()]));
-        assert_eq!(Options::medium(line), Some("DISKWRIGHT_00"));
+        assert_eq!(Place::of(line).unwrap(), Place::Medium("DISKWRIGHT_00".to_owned()));
+    }
+
+    #[test]
+    fn what_comes_from_a_network_is_pinned() {
+        let pin = format!("inst.diskwright.payload-digest=sha256:{}", "0A".repeat(32));
+        let line =
+            format!("inst.diskwright.medium=X inst.diskwright.payload=http://a/b/boot.ipxe {pin} quiet");
+        let Place::Network { address, digest } = Place::of(&line).unwrap() else { panic!("{line}") };
+        assert_eq!((address.to_string().as_str(), digest), ("http://a/b/boot.ipxe", "0a".repeat(32)));
+        assert!(Options::new("", &line).is_ok());
+        for (line, why) in [
+            ("quiet".to_owned(), "neither"),
+            ("inst.diskwright.payload=http://a/".to_owned(), "has to be pinned"),
+            (
+                "inst.diskwright.payload=http://a/ inst.diskwright.payload-digest=sha256:12".to_owned(),
+                "no SHA-256",
+            ),
+            (format!("inst.diskwright.payload=https://a/ {pin}"), "there is no TLS"),
+            (format!("inst.diskwright.payload= {pin}"), "is no address"),
+        ] {
+            let text = format!("{:#}", Place::of(&line).unwrap_err());
+            assert!(text.contains(why), "{text}");
+        }
     }
 
     #[test]

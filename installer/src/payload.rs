@@ -1,4 +1,4 @@
-//! The disk on the medium, and what `payload.json` says of it.
+//! The disk that is installed, and what `payload.json` says of it.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use diskwright_formats::{data::ReadAt, reader::qcow2, sparse::Sparse};
 use serde::Deserialize;
 
-use crate::{checked::Checked, medium::Medium};
+use crate::{checked::Checked, machine::Machine, medium::Medium};
 
-/// Directory of the medium where everything of the installer is.
-const DIRECTORY: &str = "diskwright";
+/// Bytes of memory that are left to the machine when it holds the payload.
+const LEFT: u64 = 256 << 20;
 /// Version of the description that this installer knows.
 const VERSION: u32 = 1;
 
@@ -47,8 +47,20 @@ pub(crate) struct DiskFacts {
     pub(crate) root_partition: usize,
 }
 
+/// When the payload is checked as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Before the disk is touched; it is read once more then.
+    Before,
+    /// Before the disk is touched; it is in memory then.
+    Fetch,
+    /// Each chunk before it is written: fetching everything twice takes twice as long.
+    AsWritten,
+}
+
 /// The payload, opened.
 pub(crate) struct Payload {
+    pub(crate) check: Check,
     pub(crate) description: Description,
     /// The file, each chunk of which is checked when it is read.
     pub(crate) file: Arc<Checked>,
@@ -61,30 +73,36 @@ impl Payload {
     ///
     /// # Errors
     /// A file is missing, cannot be read or is not what its description says.
-    pub(crate) fn open(medium: &Medium) -> Result<Self> {
-        let text = medium.text(&format!("{DIRECTORY}/payload.json"))?;
+    pub(crate) fn open(medium: &Medium, machine: &Machine) -> Result<Self> {
         let description: Description =
-            serde_json::from_str(&text).context("/diskwright/payload.json of the medium")?;
+            serde_json::from_str(&medium.description()?).context("payload.json")?;
         ensure!(
             description.version == VERSION && description.disk.format == "qcow2",
-            "the medium has a payload of version {} in format '{}', which this installer does not know",
+            "there is a payload of version {} in format '{}', which this installer does not know",
             description.version,
             description.disk.format
         );
-        let path = format!("{DIRECTORY}/{}", description.disk.file);
-        let file = medium.iso.file(&path).with_context(|| format!("opening /{path} of the medium"))?;
-        let said = description.file_size;
-        ensure!(file.len() == said, "/{path} of the medium has {} bytes, not {said}", file.len());
-        let file = Arc::new(Checked::new(file, description.chunk_size, &description.chunks)?);
-        let len = description.file_size;
-        let disk = qcow2::read(&(Arc::clone(&file) as Arc<dyn ReadAt>), len)
-            .with_context(|| format!("/{path} of the medium"))?;
+        let (name, len) = (&description.disk.file, description.file_size);
+        let file = medium.payload(name, machine)?;
+        ensure!(file.len() == len, "{name} has {} bytes, not {len}", file.len());
+        let origin = medium.advice();
+        let mut file = Checked::new(file, description.chunk_size, &description.chunks, origin)?;
+        let check = match medium.device() {
+            Some(_) => Check::Before,
+            None if machine.free_memory() >= len + LEFT => Check::Fetch,
+            None => Check::AsWritten,
+        };
+        if check == Check::Fetch {
+            file.keep_all();
+        }
+        let file = Arc::new(file);
+        let disk = qcow2::read(&(Arc::clone(&file) as Arc<dyn ReadAt>), len).with_context(|| name.clone())?;
         ensure!(
             disk.len() == description.disk.size,
             "the payload's disk has {} bytes, not {}",
             disk.len(),
             description.disk.size
         );
-        Ok(Self { description, file, disk: Arc::new(disk) })
+        Ok(Self { check, description, file, disk: Arc::new(disk) })
     }
 }
