@@ -14,12 +14,13 @@ use anyhow::{Context, Result, anyhow, ensure};
 use diskwright_formats::{
     filesystem::by_name,
     sparse::Sparse,
-    writer::{Compression, Firmware, FormatWriter, Machine, Options},
+    writer::{Compression, Firmware, FormatWriter, Machine, Medium, Options},
 };
+use diskwright_install::address::Address;
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
-use self::installer_medium::InstallerMedium;
+use self::installer_medium::Installers;
 use crate::{
     blueprint::{Blueprint, Document, Syntax, storage},
     deploy::{
@@ -77,6 +78,8 @@ pub struct BuildRequest {
     pub target_imgref: Option<String>,
     /// The program that an installer medium starts; `None` means the one beside this program.
     pub installer: Option<PathBuf>,
+    /// Where machines find what installs from a network; `None` leaves it to them.
+    pub payload_url: Option<Address>,
     /// Build without the image's logically bound images, should there be some.
     pub skip_bound_images: bool,
     /// A file of keys that may log in as root by SSH.
@@ -128,17 +131,17 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let mut outputs = OutputSet::new(&request.output, request.chown)?;
     let (image, merged) = fetch_and_merge(&asked.reference, &request.source, &boots, progress)?;
     let ids = ids(request, &asked, &image);
-    let medium = InstallerMedium::prepare(request, &asked, &image, &merged, &ids, progress)?;
+    let installers = Installers::prepare(request, &asked, &image, &merged, &ids, progress)?;
     let deployed = deploy_volumes(request, &asked, &image, merged, &ids, progress)?;
     progress.begin("laying out the disk", None);
     let options = options(request, &image, &deployed, &ids)?;
     let places = asked.places(request, &options.architecture)?;
-    let (optical, places): (Vec<_>, Vec<_>) = places.into_iter().partition(Place::is_optical);
+    let is_disk = |place: &Place| place.medium() == Medium::Disk;
+    let (places, others): (Vec<_>, Vec<_>) = places.into_iter().partition(is_disk);
     let on_disk = layout::Disk { deployed: &deployed, ids: &ids };
     let mut disks = lay_out_all(&on_disk, places, asked.size).context("laying out the disk")?;
-    if let (Some(medium), Some(place)) = (medium, optical.into_iter().next()) {
-        let medium = medium.finish(request, &asked, &image, &on_disk, &options, progress)?;
-        disks.push((place, Arc::new(medium)));
+    if let Some(installers) = installers {
+        disks.extend(installers.finish(request, &asked, &image, &on_disk, &options, &others, progress)?);
     }
     drop(deployed);
     let with_sums = !request.choices.no_checksums;
@@ -196,6 +199,7 @@ impl Asked {
         request.choices.check(&writers)?;
         let push = request.choices.push.as_deref().map(push::Destination::parse).transpose()?;
         let asked = Self { reference, writers, blueprint, root_ssh_keys, secrets, size, push };
+        installer_medium::check(request, &asked)?;
         // Which architecture it will be does not change whether the paths are good.
         asked.places(request, source::host_architecture())?;
         Ok(asked)

@@ -130,8 +130,8 @@ fn open(path: &Path) -> Result<Sparse> {
 /// Before a byte is written: whether the format can have a disk, and one of this size.
 fn check_size(disk: &Sparse, writer: &dyn FormatWriter) -> Result<()> {
     let (spec, len) = (writer.spec(), disk.len());
-    if spec.medium == Medium::Optical {
-        let hint = "make one of an image: diskwright build --type iso IMAGE".to_owned();
+    if spec.medium != Medium::Disk {
+        let hint = format!("make one of an image: diskwright build --type {} IMAGE", spec.name);
         let error = anyhow!("{}: a disk does not become an installer", spec.name);
         return Err(error.context(Hint(hint)).context(ErrorKind::Usage));
     }

@@ -20,6 +20,8 @@ use crate::progress::Progress;
 
 /// The file's name beside its description.
 pub const NAME: &str = "disk.qcow2";
+/// The description's name.
+pub const DESCRIPTION_NAME: &str = "payload.json";
 /// Path of the file on the medium.
 pub const FILE: &str = "diskwright/disk.qcow2";
 /// Path of the description on the medium.

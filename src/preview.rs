@@ -174,7 +174,7 @@ pub fn as_yaml<T: Serialize>(value: &T) -> Result<String> {
 
 /// Media that install are refused as a build would.
 fn check_installers(asked: &Asked, outline: &Outline) -> Result<()> {
-    let is_medium = asked.writers.iter().any(|writer| writer.spec().medium == Medium::Optical);
+    let is_medium = asked.writers.iter().any(|writer| writer.spec().medium != Medium::Disk);
     match outline.not_installable {
         Some(why) if is_medium => Err(anyhow!(why).context(ErrorKind::Input)),
         _ => Ok(()),

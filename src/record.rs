@@ -165,11 +165,11 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The disks of these files, each size once, in order; `sector_size` is that of those whose table names none.
+/// The disks among these files, each size once, in order; `sector_size` is that of those whose table names none.
 #[must_use]
 pub fn disks(files: &[(Place, Arc<Sparse>)], sector_size: u32) -> Vec<Disk> {
     let mut found: Vec<Disk> = Vec::new();
-    for (_, disk) in files {
+    for (_, disk) in files.iter().filter(|(place, _)| !place.is_directory()) {
         if !found.iter().any(|other| other.size == disk.len()) {
             found.push(Disk::read(disk, sector_size));
         }
@@ -258,7 +258,8 @@ pub fn write(outputs: &mut OutputSet, dir: &Path, origin: &Origin, built: &[Buil
 
 /// `manifest-TYPE-TYPE.json`.
 fn file_name(built: &[BuiltOutput]) -> String {
-    let types: Vec<_> = built.iter().map(|output| output.type_name.as_str()).collect();
+    let mut types: Vec<_> = built.iter().map(|output| output.type_name.as_str()).collect();
+    types.dedup();
     format!("manifest-{}.json", types.join("-"))
 }
 

@@ -156,11 +156,14 @@ fn flags() -> String {
 
 /// Every field of a blueprint, and what disks and installation media do with it.
 fn support() -> String {
-    let mut table = String::from("| key | | disks | installation media |\n|---|---|---|---|\n");
+    let mut table =
+        String::from("| key | | disks | installation media | from a network |\n|---|---|---|---|---|\n");
     let sign = |refused: Option<&str>| refused.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
-    for (disk, medium) in field_support(Medium::Disk).into_iter().zip(field_support(Medium::Optical)) {
-        let (on_disk, on_medium) = (sign(disk.refused), sign(medium.refused));
-        writeln!(table, "| `{}` | {} | {on_disk} | {on_medium} |", disk.field, disk.about).unwrap();
+    let [disks, media, network] = [Medium::Disk, Medium::Optical, Medium::Network].map(field_support);
+    for ((disk, medium), network) in disks.into_iter().zip(media).zip(network) {
+        let [disk_sign, medium, network] = [disk.refused, medium.refused, network.refused].map(sign);
+        writeln!(table, "| `{}` | {} | {disk_sign} | {medium} | {network} |", disk.field, disk.about)
+            .unwrap();
     }
     table
 }

@@ -21,24 +21,33 @@ pub struct Row {
     pub disk: Support,
     /// What installation media do with it.
     pub optical: Support,
+    /// What installations from a network do with it.
+    pub network: Support,
 }
 
-const MEDIUM: &str = "only installation media have it; build the type iso";
+const MEDIUM: &str = "only installers have it; build the type iso or netboot";
+const DISC: &str = "only installation media have it; build the type iso";
 const ANACONDA: &str = "it configures Anaconda, which is not used; what is to be on the system is asked for by the \
     other customizations";
 
 const BTRFS: &str = "btrfs cannot be written yet; ext4 can";
 
 const fn always(field: &'static str) -> Row {
-    Row { field, disk: Support::Done, optical: Support::Done }
+    Row { field, disk: Support::Done, optical: Support::Done, network: Support::Done }
 }
 
-const fn medium(field: &'static str) -> Row {
-    Row { field, disk: Support::Refused(MEDIUM), optical: Support::Done }
+const fn installer(field: &'static str) -> Row {
+    Row { field, disk: Support::Refused(MEDIUM), optical: Support::Done, network: Support::Done }
+}
+
+const fn disc(field: &'static str) -> Row {
+    let refused = Support::Refused(DISC);
+    Row { field, disk: refused, optical: Support::Done, network: refused }
 }
 
 const fn never(field: &'static str, why: &'static str) -> Row {
-    Row { field, disk: Support::Refused(why), optical: Support::Refused(why) }
+    let refused = Support::Refused(why);
+    Row { field, disk: refused, optical: refused, network: refused }
 }
 
 /// Every field of the schema, by its own row or that of what it is in.
@@ -67,12 +76,12 @@ pub static TABLE: &[Row] = &[
     always("customizations.cloud_init"),
     always("customizations.bootloader.grub2"),
     always("customizations.installer.sudo-nopasswd"),
-    medium("customizations.installer.unattended"),
-    medium("customizations.installer.bootloader.grub2.menu-timeout"),
+    installer("customizations.installer.unattended"),
+    installer("customizations.installer.bootloader.grub2.menu-timeout"),
     never("customizations.installer.kickstart", ANACONDA),
     never("customizations.installer.modules", ANACONDA),
     never("customizations.installer.payload.flatpaks", ANACONDA),
-    medium("customizations.iso"),
+    disc("customizations.iso"),
 ];
 
 /// The row of a field.
@@ -102,6 +111,7 @@ impl Row {
         match medium {
             Medium::Disk => self.disk,
             Medium::Optical => self.optical,
+            Medium::Network => self.network,
         }
     }
 }

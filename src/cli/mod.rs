@@ -17,6 +17,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, builder::BoolishValueParser};
 use clap_complete::Shell;
+use diskwright_install::address::Address;
 
 use crate::{
     build::{BuildRequest, SizeWish},
@@ -323,6 +324,9 @@ pub struct SystemArgs {
     /// Program that an installer starts [default: diskwright-install beside this program]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub installer: Option<PathBuf>,
+    /// Where machines find the netboot directory, as http://HOST/PATH/ [default: beside boot.ipxe]
+    #[arg(long, value_name = "URL")]
+    pub payload_url: Option<Address>,
     /// Reference that the installed system updates from [default: IMAGE]
     #[arg(long, value_name = "REFERENCE")]
     pub target_imgref: Option<String>,
@@ -374,6 +378,7 @@ impl SystemArgs {
             kargs: self.kargs.clone(),
             no_default_kernel_args: self.no_default_kernel_args,
             installer: self.installer.clone(),
+            payload_url: self.payload_url.clone(),
             target_imgref: self.target_imgref.clone(),
             skip_bound_images: self.skip_bound_images,
             root_ssh_authorized_keys: self.root_ssh_authorized_keys.clone(),

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use diskwright_formats::{
     sparse::Sparse,
     writer::{self, FormatWriter, Medium, Options},
@@ -29,7 +29,7 @@ use crate::{
 /// What is made when no type is named.
 const DEFAULT_TYPE: &str = "qcow2";
 
-/// One file that was made.
+/// One file that was made. A format may have several.
 #[derive(Clone, Debug, Serialize)]
 pub struct BuiltOutput {
     /// Name of the format ("qcow2").
@@ -85,10 +85,22 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether a medium goes there that is booted to install a disk.
+    /// What goes there is used as.
     #[must_use]
-    pub fn is_optical(&self) -> bool {
-        self.writers.iter().any(|writer| writer.spec().medium == Medium::Optical)
+    pub fn medium(&self) -> Medium {
+        self.writers.first().map_or(Medium::Disk, |writer| writer.spec().medium)
+    }
+
+    /// Whether many files go there, none of which is a disk.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.medium() == Medium::Network
+    }
+
+    /// The place of another file of the same formats, at `path` in the same directory.
+    #[must_use]
+    pub fn beside(&self, path: &str) -> Self {
+        Self { path: self.path.parent().unwrap_or(Path::new("")).join(path), ..self.clone() }
     }
 
     /// What the size of its disk is a multiple of, in bytes.
@@ -163,7 +175,8 @@ pub fn write_all(
         threads.into_iter().map(join).collect()
     });
     let done = results.into_iter().collect::<Result<Vec<_>>>()?;
-    writers.iter().map(|writer| built(*writer, &files, &done)).collect()
+    let built = writers.iter().map(|writer| built(*writer, &files, &done));
+    Ok(built.collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// Writes a file; what was written is flushed while its digest is computed.
@@ -183,18 +196,23 @@ fn write(job: &Job<'_>, options: &Options, with_sums: bool, progress: &dyn Progr
     Ok(Done { sha256: sha256.context(ErrorKind::Output)?, seconds })
 }
 
-fn built(writer: &'static dyn FormatWriter, files: &[Job<'_>], done: &[Done]) -> Result<BuiltOutput> {
+/// The files of a format: one, or a directory of them.
+fn built(writer: &'static dyn FormatWriter, files: &[Job<'_>], done: &[Done]) -> Result<Vec<BuiltOutput>> {
     let name = writer.spec().name;
     let serves = |job: &Job<'_>| job.place.writers.iter().any(|other| other.spec().name == name);
-    let found = files.iter().zip(done).find(|(job, _)| serves(job));
-    let (job, done) = found.context("a format without a file")?;
-    Ok(BuiltOutput {
-        type_name: name.to_owned(),
-        path: job.file.path().to_owned(),
-        size: job.file.len()?,
-        sha256: done.sha256.clone(),
-        seconds: Some(done.seconds),
-        pushed: None,
-        file: job.file.clone(),
-    })
+    let found = files.iter().zip(done).filter(|(job, _)| serves(job));
+    let built = found.map(|(job, done)| {
+        Ok(BuiltOutput {
+            type_name: name.to_owned(),
+            path: job.file.path().to_owned(),
+            size: job.file.len()?,
+            sha256: done.sha256.clone(),
+            seconds: Some(done.seconds),
+            pushed: None,
+            file: job.file.clone(),
+        })
+    });
+    let built = built.collect::<Result<Vec<_>>>()?;
+    ensure!(!built.is_empty(), "a format without a file");
+    Ok(built)
 }

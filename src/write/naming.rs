@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use diskwright_formats::writer::Spec;
+use diskwright_formats::writer::{Medium, Spec};
 
 use crate::error::{ErrorKind, Hint};
 
@@ -136,6 +136,9 @@ impl Naming {
         let Some(template) = &self.name else {
             return Ok(Path::new(spec.path).file_name().map(PathBuf::from).unwrap_or_default());
         };
+        if spec.medium == Medium::Network {
+            return Err(named_by_others(spec));
+        }
         let mut file = template.render(spec, subject);
         if file.is_empty() || file.ends_with('/') {
             return Err(astray(&file));
@@ -155,6 +158,12 @@ fn inside(text: &str) -> Result<PathBuf> {
         return Ok(path.components().filter(|part| *part != Component::CurDir).collect());
     }
     Err(astray(text))
+}
+
+/// The files of a directory name each other.
+fn named_by_others(spec: &Spec) -> anyhow::Error {
+    let error = anyhow!("--output-name: {} is a directory of files that name each other", spec.name);
+    error.context(Hint("name the directory with --output-dir".into())).context(ErrorKind::Usage)
 }
 
 fn astray(text: &str) -> anyhow::Error {
@@ -186,6 +195,7 @@ mod tests {
             (Some("."), None, "vhd", "disk.vhd"),
             (Some("x/"), None, "vhd", "x/disk.vhd"),
             (Some("a/{type}"), Some("x"), "raw", "a/raw/x.raw"),
+            (Some("{name}/{type}"), None, "netboot", "os/netboot/boot.ipxe"),
         ] {
             assert_eq!(path(dir, name, type_name).unwrap(), expected);
         }
@@ -198,6 +208,7 @@ mod tests {
             assert!(path(Some(bad), None, "raw").is_err(), "{bad}");
         }
         assert!(path(None, Some("x/"), "raw").is_err());
+        assert!(path(None, Some("x"), "netboot").is_err());
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn small(scratch: &Path) -> PathBuf {
     disk
 }
 
-fn installer() -> PathBuf {
+pub(crate) fn installer() -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/installer/diskwright-install");
     let program = env::var_os("DISKWRIGHT_INSTALLER").map_or(default, PathBuf::from);
     assert!(program.exists(), "no {}: make it with `scripts/installer`", program.display());

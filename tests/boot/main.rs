@@ -16,6 +16,7 @@ mod firmware;
 mod formats;
 mod install;
 mod iso;
+mod netboot;
 mod selinux;
 mod trixie;
 mod verity;

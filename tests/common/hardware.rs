@@ -51,10 +51,17 @@ pub(crate) enum Drive {
     Disc(PathBuf),
     /// A raw file as a disk that is only read.
     Copy(PathBuf),
+    /// None: the machine starts from its network card, with a file that DHCP names.
+    Network {
+        /// What QEMU's TFTP server has.
+        directory: PathBuf,
+        /// A file there, or an address.
+        file: String,
+    },
 }
 
 impl Drive {
-    pub(crate) fn arguments(&self) -> [String; 4] {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let only_read = |kind: &str, path: &Path| {
             format!("if=none,id=medium,{kind},format=raw,readonly=on,file={}", path.display())
         };
@@ -67,8 +74,21 @@ impl Drive {
             ),
             Self::Disc(path) => (only_read("media=cdrom", path), "ide-cd,drive=medium".into()),
             Self::Copy(path) => (only_read("media=disk", path), "virtio-blk-pci,drive=medium".into()),
+            Self::Network { .. } => return Vec::new(),
         };
-        ["-drive".into(), drive, "-device".into(), format!("{device},bootindex=0")]
+        vec!["-drive".into(), drive, "-device".into(), format!("{device},bootindex=0")]
+    }
+
+    /// The network card, and the network with `more` of QEMU's options.
+    pub(crate) fn card(&self, more: &str) -> [String; 4] {
+        let (start, device) = match self {
+            Self::Network { directory, file } => {
+                (format!(",tftp={},bootfile={file}", directory.display()), ",bootindex=0")
+            }
+            _ => (String::new(), ""),
+        };
+        let device = format!("virtio-net-pci,netdev=net{device}");
+        ["-netdev".into(), format!("user,id=net{start}{more}"), "-device".into(), device]
     }
 }
 

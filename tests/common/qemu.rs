@@ -86,6 +86,11 @@ impl Machine {
         Self::with(Drive::Copy(medium.into()))
     }
 
+    /// A machine that starts from its network card: DHCP names `file`, below `directory` by TFTP or an address.
+    pub(crate) fn from_network(directory: &Path, file: &str) -> Self {
+        Self::with(Drive::Network { directory: directory.into(), file: file.into() })
+    }
+
     fn with(drive: Drive) -> Self {
         Self {
             board: PC,
@@ -238,7 +243,8 @@ impl Machine {
         command
             .args(["-accel", &accelerator, "-machine", self.board.machine, "-cpu", self.board.cpu])
             .args(["-m", "2048", "-smp", "1", "-nodefaults", "-display", "none", "-no-reboot"])
-            .args(["-device", "virtio-rng-pci", "-nic", &format!("user,model=virtio-net-pci{forward}")])
+            .args(["-device", "virtio-rng-pci"])
+            .args(self.drive.card(&forward))
             .args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=report,name=report"])
             .arg("-chardev")
             .arg(format!("file,id=report,path={}", scratch.join("report").display()))

@@ -1,5 +1,5 @@
-//! Media that install, judged without starting them: by xorriso, isoinfo, sgdisk, mtools, qemu-img, cpio
-//! and GRUB's own check of its language.
+//! Media that install and what does so from a network, judged without starting them: by xorriso, isoinfo,
+//! sgdisk, mtools, qemu-img, cpio, systemd-analyze and GRUB's own check of its language.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -8,6 +8,7 @@ mod tiny;
 
 mod edit;
 mod medium;
+mod network;
 mod refused;
 
 use std::{
@@ -45,11 +46,23 @@ fn pass(package: &str, program: &str, args: &[&str]) -> String {
 
 /// An initramfs with these modules.
 fn initramfs(modules: &[&str]) -> Vec<u8> {
+    let names: Vec<_> = modules.iter().map(|name| format!("{name}.ko")).collect();
+    archive(&names.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// An initramfs with files at these paths.
+fn archive(paths: &[&str]) -> Vec<u8> {
     let mut tree = Tree::new(Meta::root(0o755));
-    let root = tree.root();
-    for name in modules {
-        let file = tree.add_file(Meta::root(0o644), Sparse::from_bytes(*b"module"));
-        tree.link(root, format!("{name}.ko").into_bytes(), file);
+    for path in paths {
+        let (mut directory, mut parts) = (tree.root(), path.split('/').peekable());
+        while let Some(name) = parts.next() {
+            let node = match parts.peek() {
+                Some(_) => tree.add_directory(Meta::root(0o755)),
+                None => tree.add_file(Meta::root(0o644), Sparse::from_bytes(*b"module")),
+            };
+            tree.link(directory, name.as_bytes().to_vec(), node);
+            directory = node;
+        }
     }
     cpio::archive(&tree).unwrap().to_vec().unwrap()
 }

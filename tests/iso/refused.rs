@@ -4,13 +4,13 @@ use std::fs;
 
 use crate::{Built, image, initramfs, text, tiny};
 
-fn refuse(built: &Built, code: i32, words: &[&str]) {
+pub(crate) fn refuse(built: &Built, code: i32, words: &[&str]) {
     let said = built.said();
     assert_eq!(built.output.status.code(), Some(code), "{said}");
     for word in words {
         assert!(said.contains(word), "'{word}' is not in: {said}");
     }
-    assert!(!built.path("bootiso").exists(), "something is left");
+    assert!(!built.path("bootiso").exists() && !built.path("netboot").exists(), "something is left");
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub mod compressed;
 pub mod containerdisk;
 pub mod gce;
 pub mod iso;
+pub mod netboot;
 mod options;
 pub mod ova;
 mod parts;
@@ -29,6 +30,8 @@ pub enum Medium {
     Disk,
     /// An optical disc of 2,048-byte sectors.
     Optical,
+    /// Files that machines fetch from a server: a directory of them, of any length.
+    Network,
 }
 
 /// What is fixed for a format: names, paths, and what it asks of the disk.
@@ -38,8 +41,8 @@ pub struct Spec {
     pub name: &'static str,
     /// Other names that are accepted.
     pub aliases: &'static [&'static str],
-    /// Path of the file below the output directory ("qcow2/disk.qcow2"). Formats of one path
-    /// write the same bytes, and one file serves them all.
+    /// Path of the file below the output directory ("qcow2/disk.qcow2"); of [`Medium::Network`] that of the
+    /// file to begin with. Formats of one path write the same bytes, and one file serves them all.
     pub path: &'static str,
     /// The disk's size must be a multiple of this many bytes.
     pub size_multiple: u64,
@@ -149,6 +152,7 @@ pub static WRITERS: &[&dyn FormatWriter] = &[
     &containerdisk::ContainerDisk,
     &vagrant::Vagrant,
     &iso::Iso,
+    &netboot::Netboot,
 ];
 
 /// The format with that name or alias.

@@ -1,4 +1,4 @@
-//! The names of kernel modules in an initramfs, read as data: archives in the
+//! Kernel modules and programs in an initramfs, read as data: archives in the
 //! format `newc` one after the other, the last of them compressed or none.
 
 use std::{
@@ -21,12 +21,34 @@ const MAGIC: &[u8] = b"070701";
 /// Bytes that are read at once.
 const BUFFER: usize = 64 << 10;
 const TRAILER: &[u8] = b"TRAILER!!!";
+/// Programs that are looked for.
+pub(super) const NETWORKD: &str = "systemd-networkd";
+pub(super) const NETWORK_MANAGER: &str = "NetworkManager";
+const PROGRAMS: [&str; 2] = [NETWORKD, NETWORK_MANAGER];
 /// Suffixes of modules.
 const SUFFIXES: [&str; 4] = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"];
 
-/// The modules, as the kernel names them (`_` for `-`); `None` for what is no such archive.
-pub(super) fn modules(initramfs: &Sparse) -> Option<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
+/// What is in an initramfs.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// Modules, as the kernel names them (`_` for `-`).
+    pub(super) modules: BTreeSet<String>,
+    /// Those of [`PROGRAMS`] that are there.
+    pub(super) programs: BTreeSet<&'static str>,
+}
+
+impl Contents {
+    fn add(&mut self, path: &str) {
+        let is_named = |name: &&&str| path.rsplit('/').next() == Some(**name);
+        let in_place = path.split('/').any(|part| ["bin", "sbin", "systemd"].contains(&part));
+        self.programs.extend(PROGRAMS.iter().filter(|_| in_place).find(is_named));
+        self.modules.extend(module_of(path));
+    }
+}
+
+/// What is in it; `None` for what is no such archive.
+pub(super) fn contents(initramfs: &Sparse) -> Option<Contents> {
+    let mut found = Contents::default();
     let mut reader = BufReader::with_capacity(BUFFER, initramfs.reader());
     let magic = archives(&mut reader, &mut found).ok()?;
     let rest = Cursor::new(magic.clone()).chain(reader);
@@ -49,14 +71,14 @@ pub(super) fn module_of(path: &str) -> Option<String> {
 }
 
 /// Reads archives as long as there are any; the first bytes of what is none, which are read too.
-fn archives(reader: &mut impl BufRead, found: &mut BTreeSet<String>) -> io::Result<Vec<u8>> {
+fn archives(reader: &mut impl BufRead, found: &mut Contents) -> io::Result<Vec<u8>> {
     loop {
         let mut magic = after_zeros(reader)?;
         if magic != MAGIC {
             return Ok(magic);
         }
         while let Some(name) = member(reader, &magic)? {
-            found.extend(std::str::from_utf8(&name).ok().and_then(module_of));
+            std::str::from_utf8(&name).iter().for_each(|path| found.add(path));
             magic.clear();
         }
     }
@@ -128,7 +150,15 @@ mod tests {
     }
 
     fn names(bytes: Vec<u8>) -> Option<Vec<String>> {
-        modules(&Sparse::from_bytes(bytes)).map(|found| found.into_iter().collect())
+        contents(&Sparse::from_bytes(bytes)).map(|found| found.modules.into_iter().collect())
+    }
+
+    #[test]
+    fn programs_are_known_by_name_and_place() {
+        let found = |paths: &[&str]| contents(&Sparse::from_bytes(archive(paths))).unwrap().programs;
+        let both = ["usr/lib/systemd/systemd-networkd", "usr/sbin/NetworkManager"];
+        assert_eq!(found(&both).into_iter().collect::<Vec<_>>(), ["NetworkManager", "systemd-networkd"]);
+        assert!(found(&["usr/lib/systemd-networkd.conf", "etc/NetworkManager"]).is_empty());
     }
 
     #[test]

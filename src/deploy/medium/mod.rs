@@ -1,12 +1,14 @@
-//! A medium that installs the image: what its ISO 9660 and its EFI system
-//! partition hold. The kernel, the initramfs and the bootloader are the
-//! image's own; beside them goes a second initramfs with the installer.
+//! What installs the image: a medium, as its ISO 9660 and its EFI system
+//! partition hold it, or files for a network ([`network`]). The kernel, the
+//! initramfs and the bootloader are the image's own; beside them goes a second
+//! initramfs with the installer.
 //!
 //! `docs/installer-medium.md` is the contract with the installer.
 
 mod drivers;
 mod initramfs;
 mod menu;
+pub mod network;
 mod units;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,6 +20,7 @@ use diskwright_formats::{
 };
 use diskwright_install::file;
 
+use self::{drivers::Drivers, menu::Menu};
 use super::{
     System, Wishes,
     bootloader::{
@@ -76,27 +79,62 @@ pub fn medium(
     installer: &[u8],
     progress: &dyn Progress,
 ) -> Result<Medium> {
-    let mut system = System::examine(image, tree, wishes)?;
-    let scheme = system.scheme(tree, wishes, ids)?;
-    if let Some(why) = not_installable(&scheme) {
-        bail!(why);
-    }
-    let rootfs = Rootfs { tree, root: tree.root() };
-    let kernel = Kernel::find(&rootfs)?;
-    let initramfs = kernel.initramfs.context("the image has no initramfs: an installer has to run in one")?;
-    let initramfs = content(tree, initramfs);
-    progress.note(&drivers::Drivers::read(&rootfs, &kernel, &initramfs)?.verdict()?);
+    let base = Base::examine(image, tree, wishes, ids, progress)?;
+    progress.note(&base.drivers.verdict()?);
     let asked = &wishes.blueprint.customizations;
-    let mut medium = Medium::new(system.os.title(), &asked.iso, ids);
-    medium.add("boot/vmlinuz", content(tree, kernel.vmlinuz));
-    medium.add("boot/initramfs.img", initramfs);
-    medium.add("boot/installer.img", cpio::archive(&units::initramfs(installer, ids.time()))?);
-    let arguments = arguments(&system, tree, wishes, &scheme, progress)?;
-    let timeout = asked.installer.bootloader.grub2.menu_timeout;
-    medium.add(MENU, text(menu::text(&medium.name, &medium.label, &arguments, timeout)?));
-    medium.add(file::PATH, text(options(&asked.installer).text()?));
-    medium.add_bootloader(&system, &rootfs, progress)?;
+    let mut medium = Medium::new(base.system.os.title(), &asked.iso, ids);
+    medium.add("boot/vmlinuz", base.kernel);
+    medium.add("boot/initramfs.img", base.initramfs);
+    medium.add("boot/installer.img", cpio::archive(&units::initramfs(installer, None, ids.time()))?);
+    let arguments = format!("inst.diskwright.medium={} {}", medium.label, base.arguments);
+    let menu = Menu { name: &medium.name, timeout: base.timeout, arguments: &arguments };
+    let menu = text(menu.of_medium(&medium.label)?);
+    medium.add(MENU, menu);
+    medium.add(file::PATH, text(base.options.text()?));
+    medium.add_bootloader(&base.system, &Rootfs { tree, root: tree.root() }, progress)?;
     Ok(medium)
+}
+
+/// What of the image an installer runs on, and what it is told.
+struct Base {
+    system: System,
+    kernel: Sparse,
+    initramfs: Sparse,
+    drivers: Drivers,
+    arguments: KernelArguments,
+    timeout: Option<u32>,
+    options: file::File,
+}
+
+impl Base {
+    fn examine(
+        image: &ImageConfig,
+        tree: &Tree,
+        wishes: &Wishes<'_>,
+        ids: &Ids,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let mut system = System::examine(image, tree, wishes)?;
+        let scheme = system.scheme(tree, wishes, ids)?;
+        if let Some(why) = not_installable(&scheme) {
+            bail!(why);
+        }
+        let rootfs = Rootfs { tree, root: tree.root() };
+        let kernel = Kernel::find(&rootfs)?;
+        let initramfs =
+            kernel.initramfs.context("the image has no initramfs: an installer has to run in one")?;
+        let initramfs = content(tree, initramfs);
+        let asked = &wishes.blueprint.customizations.installer;
+        Ok(Self {
+            drivers: Drivers::read(&rootfs, &kernel, &initramfs)?,
+            kernel: content(tree, kernel.vmlinuz),
+            initramfs,
+            arguments: arguments(&system, tree, wishes, &scheme, progress)?,
+            timeout: asked.bootloader.grub2.menu_timeout,
+            options: options(asked),
+            system,
+        })
+    }
 }
 
 /// Why an installer could not put the disk on a machine: it writes a GUID partition table for the
