@@ -20,7 +20,7 @@ use diskwright_install::address::Address;
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
-use self::installer_medium::Installers;
+use self::installer_medium::{Given, Installers};
 use crate::{
     blueprint::{Blueprint, Document, Syntax, storage},
     deploy::{
@@ -141,7 +141,9 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildRep
     let on_disk = layout::Disk { deployed: &deployed, ids: &ids };
     let mut disks = lay_out_all(&on_disk, places, asked.size).context("laying out the disk")?;
     if let Some(installers) = installers {
-        disks.extend(installers.finish(request, &asked, &image, &on_disk, &options, &others, progress)?);
+        let (asked, image, options) = (&asked, &image, &options);
+        let given = Given { request, asked, image, on_disk: &on_disk, options };
+        disks.extend(installers.finish(&given, &others, progress)?);
     }
     drop(deployed);
     let with_sums = !request.choices.no_checksums;

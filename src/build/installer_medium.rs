@@ -13,7 +13,7 @@ use diskwright_formats::{
 use super::{Asked, BuildRequest, image_config, wishes};
 use crate::{
     deploy::{
-        Deployed, Volume,
+        Volume,
         medium::{self, network},
     },
     error::{ErrorKind, Hint},
@@ -39,6 +39,15 @@ pub(super) struct Installers {
     size_multiple: u64,
     medium: Option<medium::Medium>,
     network: Option<network::Files>,
+}
+
+/// What there is when a disk is made.
+pub(super) struct Given<'a> {
+    pub(super) request: &'a BuildRequest,
+    pub(super) asked: &'a Asked,
+    pub(super) image: &'a OciImage,
+    pub(super) on_disk: &'a layout::Disk<'a>,
+    pub(super) options: &'a Options,
 }
 
 /// That the address of a payload means something.
@@ -83,56 +92,40 @@ impl Installers {
     /// The bytes of every file at `places`.
     pub(super) fn finish(
         self,
-        request: &BuildRequest,
-        asked: &Asked,
-        image: &OciImage,
-        on_disk: &layout::Disk<'_>,
-        options: &Options,
+        given: &Given<'_>,
         places: &[Place],
         progress: &dyn Progress,
     ) -> Result<Vec<(Place, Arc<Sparse>)>> {
-        let payload = self.payload(request, asked, image, on_disk, options, progress)?;
+        let payload = self.payload(given, progress)?;
         let at = |medium| places.iter().find(|place| place.medium() == medium);
         let mut files = Vec::new();
         if let (Some(medium), Some(place)) = (self.medium, at(Medium::Optical)) {
-            files.push((place.clone(), Arc::new(on_medium(medium, &payload, on_disk.ids)?)));
+            files.push((place.clone(), Arc::new(on_medium(medium, &payload, given.on_disk.ids)?)));
         }
         if let (Some(network), Some(place)) = (self.network, at(Medium::Network)) {
-            let all = network.with(of_network(payload), request.payload_url.as_ref()).into_iter();
+            let all = network.with(of_network(payload), given.request.payload_url.as_ref()).into_iter();
             files.extend(all.map(|(path, content)| (place.beside(&path), Arc::new(content))));
         }
         Ok(files)
     }
 
-    fn payload(
-        &self,
-        request: &BuildRequest,
-        asked: &Asked,
-        image: &OciImage,
-        on_disk: &layout::Disk<'_>,
-        options: &Options,
-        progress: &dyn Progress,
-    ) -> Result<payload::Payload> {
+    fn payload(&self, given: &Given<'_>, progress: &dyn Progress) -> Result<payload::Payload> {
+        let Given { request, asked, on_disk, options, .. } = given;
         let size = match asked.size {
             DiskSize::Default => DiskSize::PlusFree(FREE),
             other => other,
         };
         let layout = on_disk.plan(&on_disk.wishes()?, size, self.size_multiple)?;
         let disk = on_disk.lay_out(&layout).context("laying out the disk to install")?;
-        let facts = self.facts(request, asked, image, on_disk.deployed, disk.len())?;
+        let facts = self.facts(given, disk.len())?;
         let spool = source::spool_file(request.source.spool_dir.as_deref())?;
         payload::make(&disk, options, &facts, spool, progress)
     }
 
     /// What an installer is told of its payload.
-    fn facts(
-        &self,
-        request: &BuildRequest,
-        asked: &Asked,
-        image: &OciImage,
-        deployed: &Deployed,
-        size: u64,
-    ) -> Result<payload::Facts> {
+    fn facts(&self, given: &Given<'_>, size: u64) -> Result<payload::Facts> {
+        let Given { request, asked, image, on_disk, .. } = given;
+        let deployed = on_disk.deployed;
         let root = deployed.volumes.last().and_then(Volume::content).context("a disk without a root")?;
         Ok(payload::Facts {
             name: self.name.clone(),
