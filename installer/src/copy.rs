@@ -5,7 +5,12 @@ use std::{
     fs::File,
     io,
     os::unix::fs::FileExt as _,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -21,6 +26,8 @@ use sha2::{Digest as _, Sha256};
 const WINDOW: usize = 1 << 20;
 /// Zeros that are written at once where a device cannot make them itself.
 const ZEROS: usize = 4 << 20;
+/// Between two flushes: a device that has nothing to do until all is made stands idle.
+const FLUSH: Duration = Duration::from_millis(100);
 
 /// What was written where.
 pub(crate) struct Written {
@@ -39,18 +46,39 @@ pub(crate) fn data_len(disk: &Sparse) -> u64 {
 pub(crate) fn write(disk: &Sparse, target: &File, done: impl Fn(u64) + Sync) -> Result<Written> {
     let windows: Vec<_> = disk.windows(WINDOW).collect();
     zero_between(disk.len(), &windows, target)?;
-    let sums = windows.par_iter().map(|&window| {
-        let mut bytes = vec![0; window.len];
-        disk.read_exact_at(&mut bytes, window.offset).context("reading the payload")?;
-        target
-            .write_all_at(&bytes, window.offset)
-            .with_context(|| format!("writing {} bytes at byte {}", window.len, window.offset))?;
-        done(window.len as u64);
-        Ok((window, Sha256::digest(&bytes).into()))
-    });
-    let sums = sums.collect::<Result<Vec<_>>>()?;
-    target.sync_all().context("flushing the disk")?;
-    Ok(Written { sums })
+    thread::scope(|scope| {
+        let (is_going_on, ends) = channel();
+        let flushed = scope.spawn(move || flush_along(target, &ends));
+        let sums = windows.par_iter().map(|&window| {
+            let sum = write_window(disk, window, target)?;
+            done(window.len as u64);
+            Ok((window, sum))
+        });
+        let sums = sums.collect::<Result<Vec<_>>>();
+        drop(is_going_on);
+        // the kernel tells an error once: to whoever flushes next
+        let flushed = flushed.join().expect("flushing does not panic");
+        let sums = sums?;
+        flushed.and_then(|()| target.sync_all()).context("flushing the disk")?;
+        Ok(Written { sums })
+    })
+}
+
+fn write_window(disk: &Sparse, window: Window, target: &File) -> Result<[u8; 32]> {
+    let mut bytes = vec![0; window.len];
+    disk.read_exact_at(&mut bytes, window.offset).context("reading the payload")?;
+    target
+        .write_all_at(&bytes, window.offset)
+        .with_context(|| format!("writing {} bytes at byte {}", window.len, window.offset))?;
+    Ok(Sha256::digest(&bytes).into())
+}
+
+/// Flushes what is written so far, again and again, until the other end of `ends` is gone.
+fn flush_along(target: &File, ends: &Receiver<()>) -> io::Result<()> {
+    while ends.recv_timeout(FLUSH) == Err(RecvTimeoutError::Timeout) {
+        target.sync_data()?;
+    }
+    Ok(())
 }
 
 /// Reads back what [`write()`] wrote, from the device rather than from memory.
