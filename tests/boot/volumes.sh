@@ -6,7 +6,7 @@ section swap; swapon --noheadings --show=SIZE --bytes | sort -n
 section lvm; vgck system && lvs --noheadings -o vg_name,lv_name,lv_active system | xargs
 section luks; for name in /dev/mapper/luks-*; do cryptsetup status "$name" | grep -E 'type:|cipher:|keysize:' | xargs; done
 # the first boot has bound the root to the TPM, which opens it now, and forgot the key that was left for that
-opens() { cryptsetup open --test-passphrase --token-only --token-type systemd-tpm2 "$device" 2>&1 && echo opens; }
+opens() { cryptsetup open --test-passphrase --token-only --token-type systemd-tpm2 "$device" > /dev/null 2>&1 && echo opens; }
 unit=$(echo /etc/systemd/system/luks-*-tpm2.service)
 if [ -e "$unit" ]; then
     uuid=${unit##*/luks-}; uuid=${uuid%-tpm2.service}; device=/dev/disk/by-uuid/$uuid
