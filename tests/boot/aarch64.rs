@@ -2,9 +2,9 @@
 //! whichever machine made it, booted by 64-bit Arm firmware.
 //! `DISKWRIGHT_DEMO_IMAGE_ARM64` names the OCI layout.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
-use crate::{demo, qemu::Machine};
+use crate::{demo, qemu::Machine, ssh::Visitor};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(1200);
 const GROWN_BYTES: u64 = 20 << 30;
@@ -12,15 +12,18 @@ const GROWN_BYTES: u64 = 20 << 30;
 #[test]
 fn an_arm_machine_boots_what_any_machine_built() {
     let scratch = demo::scratch("boot-aarch64");
-    let (key, blueprint) = blueprint(&scratch);
+    let visitor = Visitor::new(&scratch);
+    let blueprint = scratch.join("blueprint.yaml");
+    fs::write(&blueprint, include_str!("blueprint.yaml").replace("KEY", &visitor.public_key())).unwrap();
+    let blueprint = blueprint.to_str().unwrap();
     let image = demo::image("DISKWRIGHT_DEMO_IMAGE_ARM64", "demo-image-arm64", " --arch arm64");
-    let arguments = ["--target-arch", "arm64", "--blueprint", &blueprint, "--karg", demo::PATIENCE];
+    let arguments = ["--target-arch", "arm64", "--blueprint", blueprint, "--karg", demo::PATIENCE];
     let (disk, said) = demo::build(&image, &scratch, &arguments);
     assert!(!said.contains("BIOS too"), "{said}");
     let disk = demo::overlay(&disk, "overlay.qcow2");
     judge("qemu-utils", "qemu-img", &["resize", "-q", disk.to_str().unwrap(), &GROWN_BYTES.to_string()]);
-    let machine =
-        Machine::new(&disk).aarch64().script(include_str!("aarch64.sh")).credential("ssh-key", &key);
+    let machine = Machine::new(&disk).aarch64().script(include_str!("aarch64.sh"));
+    let machine = machine.credential("ssh-key", &visitor.secret_key());
     let report = machine.boot(BOOT_TIMEOUT).unwrap_or_else(|why| panic!("{why}"));
     println!("booted and powered off in {} s\n{}", report.duration.as_secs(), report.output);
     assert_eq!(report.section("state"), "running", "failed units: {}", report.section("failed"));
@@ -35,16 +38,6 @@ fn an_arm_machine_boots_what_any_machine_built() {
     let size: u64 = report.section("size").parse().unwrap();
     assert!(size > GROWN_BYTES / 10 * 8, "/var has {size} bytes after growing: {}", report.section("grow"));
     fs::remove_dir_all(scratch).unwrap();
-}
-
-/// A key to log in with, and the path of the blueprint that lets it in.
-fn blueprint(scratch: &Path) -> (String, String) {
-    let key = scratch.join("key");
-    judge("openssh-client", "ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", key.to_str().unwrap()]);
-    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
-    let path = scratch.join("blueprint.yaml");
-    fs::write(&path, include_str!("blueprint.yaml").replace("KEY", public.trim())).unwrap();
-    (fs::read_to_string(key).unwrap(), path.to_str().unwrap().to_owned())
 }
 
 fn judge(package: &str, program: &str, arguments: &[&str]) {

@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::Path,
     process::Command,
     thread,
@@ -13,6 +12,7 @@ use std::{
 use crate::{
     demo,
     qemu::{Machine, Report},
+    ssh::{Visitor, Way},
 };
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
@@ -21,23 +21,32 @@ const PASSWORD: &str = "open sesame";
 #[test]
 fn everything_that_is_asked_for_is_there() {
     let scratch = demo::scratch("boot-blueprint");
-    let key = scratch.join("key");
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
-    assert!(made.unwrap_or_else(|error| panic!("ssh-keygen (package openssh-client): {error}")).success());
+    let visitor = Visitor::new(&scratch);
     let blueprint = scratch.join("everything.toml");
-    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
-    fs::write(&blueprint, include_str!("everything.toml").replace("KEY", public.trim())).unwrap();
+    let certificate = certificate(&scratch);
+    let text = include_str!("everything.toml").replace("KEY", &visitor.public_key());
+    fs::write(&blueprint, text.replace("CERT", &certificate)).unwrap();
     let image = demo::image("DISKWRIGHT_DEMO_IMAGE", "demo-image", "");
     let (disk, _) = demo::build(&image, &scratch, &["--blueprint", blueprint.to_str().unwrap()]);
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let visitor = thread::spawn(move || visit(&key, port));
-    let machine = Machine::new(&demo::overlay(&disk, "overlay.qcow2")).uefi().ssh_port(port);
+    let machine = Machine::new(&demo::overlay(&disk, "overlay.qcow2")).uefi().ssh_port(visitor.port);
+    let machine = machine.credential("certificate", &certificate);
+    let visit = thread::spawn(move || visit(&visitor));
     let report = machine.script(include_str!("blueprint.sh")).boot(BOOT_TIMEOUT);
     let report = report.unwrap_or_else(|why| panic!("{why}"));
     println!("booted and powered off in {} s\n{}", report.duration.as_secs(), report.output);
-    check_visit(&visitor.join().unwrap());
+    check_visit(&visit.join().unwrap());
     check(&report);
     fs::remove_dir_all(scratch).unwrap();
+}
+
+/// A certificate made for this run, in PEM.
+fn certificate(scratch: &Path) -> String {
+    let (arguments, key) =
+        (["req", "-x509", "-nodes", "-subj", "/CN=Own  Authority", "-newkey"], scratch.join("ca"));
+    let output = Command::new("openssl").args(arguments).args(["rsa:2048", "-keyout"]).arg(key).output();
+    let output = output.unwrap_or_else(|error| panic!("openssl (package openssl): {error}"));
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// What each login over the network said; the last one ends the wait of the machine.
@@ -49,45 +58,14 @@ struct Visit {
     keyed: Option<String>,
 }
 
-fn visit(key: &Path, port: u16) -> Visit {
+fn visit(visitor: &Visitor) -> Visit {
     let deadline = Instant::now() + BOOT_TIMEOUT;
-    let identity = key.to_str().unwrap();
-    let mut typed = None;
-    while typed.is_none() && Instant::now() < deadline {
-        thread::sleep(Duration::from_secs(3));
-        typed = by_password(port, "typed", PASSWORD, "id -un; id -nG; pwd");
-    }
-    let wrong = by_password(port, "typed", "wrong", "id");
-    let stale = by_password(port, "stale", PASSWORD, "id");
-    let expired = by_password(port, "expired", PASSWORD, "id");
-    let command = "id -un; pwd; sudo -n id -un; sudo -n touch /run/visited";
-    let mut keyed = None;
-    while keyed.is_none() && Instant::now() < deadline {
-        // sshd makes an address wait after failures
-        thread::sleep(Duration::from_secs(5));
-        let mut program = Command::new("ssh");
-        keyed = ssh(program.args(["-i", identity, "-o", "BatchMode=yes"]), port, "keyed", command);
-    }
-    Visit { typed, wrong, stale, expired, keyed }
-}
-
-fn by_password(port: u16, user: &str, password: &str, command: &str) -> Option<String> {
-    let mut sshpass = Command::new("sshpass");
-    sshpass.args(["-p", password, "ssh", "-o", "PubkeyAuthentication=no", "-o", "NumberOfPasswordPrompts=1"]);
-    ssh(&mut sshpass, port, user, command)
-}
-
-/// What the command printed; `None` if it did not run.
-fn ssh(program: &mut Command, port: u16, user: &str, command: &str) -> Option<String> {
-    let fixed =
-        ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=60"];
-    for option in fixed {
-        program.args(["-o", option]);
-    }
-    let output = program.args(["-p", &port.to_string(), &format!("{user}@127.0.0.1"), command]).output();
-    let output =
-        output.unwrap_or_else(|error| panic!("sshpass or ssh (packages sshpass, openssh-client): {error}"));
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let typed = visitor.insist("typed", Way::Password(PASSWORD), "id -un; id -nG; pwd", deadline);
+    let wrong = visitor.run("typed", Way::Password("wrong"), "id");
+    let stale = visitor.run("stale", Way::Password(PASSWORD), "id");
+    let expired = visitor.run("expired", Way::Password(PASSWORD), "id");
+    let command = "id -un; pwd; sudo -n id -un; touch /tmp/visited";
+    Visit { typed, wrong, stale, expired, keyed: visitor.insist("keyed", Way::Key, command, deadline) }
 }
 
 fn check_visit(visit: &Visit) {
@@ -116,4 +94,5 @@ fn check(report: &Report) {
     assert!(sshd.contains("permitrootlogin no") && sshd.contains("clientaliveinterval 77"), "{sshd}");
     assert!(report.section("expires").contains("2037"), "{}", report.section("expires"));
     assert_eq!(report.section("checks"), "good\ngood");
+    assert_eq!(report.section("trusted"), "by its hash\nby the bundle\nafter an update\nnot without");
 }

@@ -17,6 +17,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use crate::qemu::{Machine, Report};
+use crate::ssh::Visitor;
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
 const GROWN_BYTES: u64 = 100 << 30;
@@ -26,12 +27,15 @@ const TARGET: &str = "registry.example.com/demo:latest";
 #[test]
 fn a_built_disk_boots_grows_changes_and_rolls_back() {
     let scratch = scratch("boot");
-    let key = ssh_key(&scratch);
-    let built = env::var_os("DISKWRIGHT_TEST_DISK").map_or_else(|| build(&scratch, &key), PathBuf::from);
+    // one key for all runs: the disk may be of an earlier one
+    let keys = scratch.with_file_name("boot-keys");
+    fs::create_dir_all(&keys).unwrap();
+    let visitor = Visitor::new(&keys);
+    let built = env::var_os("DISKWRIGHT_TEST_DISK").map_or_else(|| build(&scratch, &visitor), PathBuf::from);
     let disk = overlay(&scratch, &built);
     let boot = |script: &str| {
         let machine = Machine::new(&disk).uefi().script(script);
-        let machine = machine.credential("ssh-key", &fs::read_to_string(&key).unwrap());
+        let machine = machine.credential("ssh-key", &visitor.secret_key());
         let report = machine.boot(BOOT_TIMEOUT).unwrap_or_else(|why| panic!("{why}"));
         println!("booted and powered off in {} s\n{}", report.duration.as_secs(), report.output);
         report
@@ -199,10 +203,9 @@ fn read_at(file: &Path, offset: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
-fn build(scratch: &Path, key: &Path) -> PathBuf {
+fn build(scratch: &Path, visitor: &Visitor) -> PathBuf {
     let blueprint = scratch.join("blueprint.yaml");
-    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
-    fs::write(&blueprint, include_str!("blueprint.yaml").replace("KEY", public.trim())).unwrap();
+    fs::write(&blueprint, include_str!("blueprint.yaml").replace("KEY", &visitor.public_key())).unwrap();
     let image = format!("oci:{}", path(&demo_image()));
     let output = Command::new(env!("CARGO_BIN_EXE_diskwright"))
         .args(["build", &image, "-t", "qcow2", "-o", path(scratch), "-b", path(&blueprint)])
@@ -242,19 +245,6 @@ fn manifest_digest() -> String {
     let index = fs::read(demo_image().join("index.json")).unwrap();
     let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
     index["manifests"][0]["digest"].as_str().unwrap().into()
-}
-
-/// A key pair of this machine's tests; made once.
-fn ssh_key(scratch: &Path) -> PathBuf {
-    let key = scratch.with_file_name("boot-key");
-    if !key.exists() {
-        judge(
-            "openssh-client",
-            "ssh-keygen",
-            &["-q", "-t", "ed25519", "-N", "", "-C", "boot-test", "-f", path(&key)],
-        );
-    }
-    key
 }
 
 fn scratch(name: &str) -> PathBuf {

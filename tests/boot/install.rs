@@ -1,5 +1,5 @@
 //! A medium that installs: from a stick, where a person answers at a terminal, and from a disc under Secure
-//! Boot without a question. What was installed is whole, and boots.
+//! Boot without a question. What was installed is whole, and boots as `blueprints/iso.yaml` has it.
 //!
 //! `DISKWRIGHT_DEMO_IMAGE` and `DISKWRIGHT_DEMO_IMAGE_TRIXIE` (whose kernel sees sticks) name the OCI layouts,
 //! `DISKWRIGHT_INSTALLER` the static installer (`scripts/installer` makes both the program and its default place).
@@ -12,8 +12,10 @@ use std::{
 };
 
 use crate::demo;
+use crate::examples::blueprint;
 use crate::faults;
 use crate::qemu::{Machine, Report};
+use crate::ssh::Visitor;
 
 const TIMEOUT: Duration = Duration::from_secs(900);
 const SCRIPT: &str = include_str!("install.sh");
@@ -24,7 +26,7 @@ pub(crate) const TARGET: u64 = 20 << 30;
 fn a_person_at_a_terminal_installs_from_a_stick() {
     let scratch = demo::scratch("boot-stick");
     let image = demo::image("DISKWRIGHT_DEMO_IMAGE_TRIXIE", "demo-image-trixie", " --suite trixie --metal");
-    let (medium, said) = medium(&image, &scratch);
+    let (medium, said) = medium(&image, &scratch, &[]);
     assert!(said.contains("the installer runs from a disc or a USB stick or a virtual disk"), "{said}");
     let (disk, small) = (scratch.join("disk.qcow2"), scratch.join("small.qcow2"));
     create(&disk, TARGET);
@@ -45,7 +47,9 @@ fn a_person_at_a_terminal_installs_from_a_stick() {
 fn a_medium_installs_a_system_that_boots_and_fills_the_disk() {
     let scratch = demo::scratch("boot-install");
     let image = demo::image("DISKWRIGHT_DEMO_IMAGE", "demo-image", "");
-    let (medium, _) = medium(&image, &scratch);
+    let visitor = Visitor::new(&scratch);
+    let blueprint = blueprint("iso", &scratch, &visitor);
+    let (medium, _) = medium(&image, &scratch, &["--blueprint", &blueprint]);
     let unattended = scratch.join("unattended.iso");
     edit(&medium, &unattended);
     let disk = scratch.join("disk.qcow2");
@@ -55,7 +59,8 @@ fn a_medium_installs_a_system_that_boots_and_fills_the_disk() {
     println!("installed from a disc in {} s", report.duration.as_secs());
     assert!(report.serial.contains("Installed."), "{}", report.serial);
     assert!(report.serial.contains("root filesystem: 1"), "{}", report.serial);
-    let machine = Machine::new(&disk).secure_boot().script(SCRIPT);
+    let machine =
+        Machine::new(&disk).secure_boot().script(SCRIPT).credential("ssh-key", &visitor.secret_key());
     let report = machine.boot(TIMEOUT).unwrap_or_else(|why| panic!("{why}"));
     check(&report);
     faults::end_with_a_reason(&scratch, &unattended, &disk, report.section("superblock").parse().unwrap());
@@ -69,6 +74,7 @@ fn check(report: &Report) {
     assert!(report.section("cmdline").contains("demo.installed=1"), "{}", report.section("cmdline"));
     assert!(report.section("keys").contains("ssh-ed25519 AAAAdemo"), "{}", report.section("keys"));
     assert_eq!(report.section("fsck"), "clean");
+    assert_eq!(report.section("example"), "installed\nadmin\nadmin users");
     let size: u64 = report.section("size").parse().unwrap();
     assert!(size > TARGET - (3 << 30), "the root filesystem has {size} bytes");
     assert!(!report.section("table").contains("not all"), "{}", report.section("table"));
@@ -105,10 +111,10 @@ fn pass(package: &str, program: &str, arguments: &[&str]) -> String {
 }
 
 /// The medium of the image, and what was said when it was made.
-fn medium(image: &Path, scratch: &Path) -> (PathBuf, String) {
+fn medium(image: &Path, scratch: &Path, more: &[&str]) -> (PathBuf, String) {
     let installer = installer();
     let arguments = ["--installer", installer.to_str().unwrap(), "--karg", demo::PATIENCE];
-    let said = demo::build_as("iso", image, scratch, &arguments);
+    let said = demo::build_as("iso", image, scratch, &[&arguments[..], more].concat());
     (scratch.join("bootiso/install.iso"), said)
 }
 

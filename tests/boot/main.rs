@@ -7,10 +7,13 @@
 mod demo;
 #[path = "../common/qemu.rs"]
 mod qemu;
+#[path = "../common/ssh.rs"]
+mod ssh;
 
 mod aarch64;
 mod blueprint;
 mod changes;
+mod examples;
 mod faults;
 mod fedora;
 mod firmware;
@@ -18,6 +21,7 @@ mod formats;
 mod install;
 mod iso;
 mod netboot;
+mod promises;
 mod pxe;
 mod selinux;
 mod trixie;

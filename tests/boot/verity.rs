@@ -8,15 +8,14 @@
 //! "verity"), so a small archive with another one follows the initramfs.
 
 use std::{
-    env, fs,
+    fs,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
 };
 
-use crate::qemu::Machine;
-use serde_json::{Value, json};
+use crate::{demo, qemu::Machine};
 use sha2::{Digest as _, Sha256};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(1200);
@@ -114,10 +113,10 @@ fn flip(disk: &Path, content: &[u8]) {
 
 /// The demo image with one more layer.
 fn derive(layout: &Path, files: &[(&str, &[u8])]) {
-    judge("coreutils", "cp", &["-r", path(&demo_image()), path(layout)]);
+    let image = demo::image("DISKWRIGHT_DEMO_IMAGE", "demo-image", "");
     let (fsverity, library) = fsverity();
     let mut tar = tar::Builder::new(Vec::new());
-    let (initramfs_name, initramfs) = initramfs(layout);
+    let (initramfs_name, initramfs) = initramfs(&image);
     let own: [(&str, &[u8]); 4] =
         [PREPARE_ROOT, ("usr/bin/fsverity", &fsverity), (LIBRARY, &library), (&initramfs_name, &initramfs)];
     for (name, bytes) in own.iter().chain(files) {
@@ -126,26 +125,7 @@ fn derive(layout: &Path, files: &[(&str, &[u8])]) {
         header.set_size(bytes.len() as u64);
         tar.append_data(&mut header, name, *bytes).unwrap();
     }
-    let tar = tar.into_inner().unwrap();
-    let read = |descriptor: &Value| -> Value {
-        let digest = descriptor["digest"].as_str().unwrap().replace(':', "/");
-        serde_json::from_slice(&fs::read(layout.join("blobs").join(digest)).unwrap()).unwrap()
-    };
-    let store = |bytes: &[u8], media_type: &Value| {
-        let digest = format!("{:x}", Sum(bytes));
-        fs::write(layout.join("blobs/sha256").join(&digest), bytes).unwrap();
-        json!({ "mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len() })
-    };
-    let mut index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
-    let mut manifest = read(&index["manifests"][0]);
-    let mut config = read(&manifest["config"]);
-    let layer = store(&tar, &json!("application/vnd.oci.image.layer.v1.tar"));
-    config["rootfs"]["diff_ids"].as_array_mut().unwrap().push(layer["digest"].clone());
-    manifest["layers"].as_array_mut().unwrap().push(layer);
-    manifest["config"] = store(config.to_string().as_bytes(), &manifest["config"]["mediaType"]);
-    let manifest_type = index["manifests"][0]["mediaType"].clone();
-    index["manifests"] = json!([store(manifest.to_string().as_bytes(), &manifest_type)]);
-    fs::write(layout.join("index.json"), index.to_string()).unwrap();
+    demo::derive(&image, layout, &tar.into_inner().unwrap());
 }
 
 /// This machine's program and its library; it must be no newer than the image's.
@@ -160,9 +140,9 @@ fn fsverity() -> (Vec<u8>, Vec<u8>) {
 }
 
 /// The demo image's initramfs with an archive of prepare-root.conf after it, and its path.
-fn initramfs(layout: &Path) -> (String, Vec<u8>) {
+fn initramfs(image: &Path) -> (String, Vec<u8>) {
     let pattern = "*usr/lib/modules/*/initramfs.img";
-    for blob in fs::read_dir(layout.join("blobs/sha256")).unwrap() {
+    for blob in fs::read_dir(image.join("blobs/sha256")).unwrap() {
         let blob = blob.unwrap().path();
         let list = Command::new("tar").args(["--wildcards", "-tf", path(&blob), pattern]).output().unwrap();
         let names = String::from_utf8_lossy(&list.stdout).into_owned();
@@ -173,7 +153,7 @@ fn initramfs(layout: &Path) -> (String, Vec<u8>) {
         bytes.extend(cpio("TRAILER!!!", 0, b""));
         return (name.trim_start_matches("./").to_owned(), bytes);
     }
-    panic!("no initramfs in {}", layout.display());
+    panic!("no initramfs in {}", image.display());
 }
 
 /// A member of an archive of the kind the kernel unpacks ("newc").
@@ -186,14 +166,6 @@ fn cpio(name: &str, mode: u32, content: &[u8]) -> Vec<u8> {
         member.resize(member.len().next_multiple_of(4), 0);
     }
     member
-}
-
-fn demo_image() -> PathBuf {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/demo-image");
-    let image = env::var_os("DISKWRIGHT_DEMO_IMAGE").map_or(default, PathBuf::from);
-    let text = "no OCI layout: make it with `scripts/demo-image";
-    assert!(image.join("index.json").exists(), "{text} {}`", image.display());
-    image
 }
 
 /// Bytes that format as their SHA-256.

@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! UEFI, sectors of 4096 bytes: root, home and swap on LVM, /var, FAT, swap, a raw partition
-//! BIOS, dos table: root on LUKS2 by a passphrase typed at the console, data on LUKS2 by a key file
+//! BIOS, dos table: root on LUKS2 by a passphrase typed at the console, then bound to the machine's TPM;
+//!   data on LUKS2 by a key file
 //! ```
+//!
+//! The TPM is emulated (package swtpm).
 
 use std::{fs, path::Path, time::Duration};
 
@@ -58,7 +61,7 @@ fn an_encrypted_system_opens_by_a_typed_passphrase() {
     fs::write(&key, [0, 10, 13, 200, 255].repeat(9)).unwrap();
     let blueprint = include_str!("volumes-luks.yaml").replace("KEY", key.to_str().unwrap());
     let disk = build(&scratch, &blueprint);
-    let report = boot(Machine::new(&disk).types("passphrase for disk", "open sesame\n"));
+    let report = boot(Machine::new(&disk).tpm().types("passphrase for disk", "open sesame\n"));
     assert_eq!(report.section("table"), "512 dos");
     assert_eq!(report.section("firmware"), "BIOS");
     assert_eq!(report.section("sources").lines().next(), Some("/sysroot disk part crypt"));
@@ -66,5 +69,8 @@ fn an_encrypted_system_opens_by_a_typed_passphrase() {
     let status = "type: LUKS2 cipher: aes-xts-plain64 keysize: 512 [bits]";
     assert_eq!(report.section("luks"), format!("{status}\n{status}"));
     assert_eq!(report.section("write"), "written\nwritten\nwritten");
+    let bound = "success\n0\nforgotten\n\"type\":\"systemd-tpm2\"\"tpm2-pcrs\":[7]\nopens";
+    assert_eq!(report.section("bound"), bound);
+    assert!(report.section("judge").ends_with("refused"), "{}", report.section("judge"));
     fs::remove_dir_all(scratch).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Disks of the demo images, made for one test and booted from an overlay.
+//! Disks of the demo images, or of images derived from them, made for one test and booted from an overlay.
 
 #![allow(dead_code, reason = "each test program uses its part of this")]
 
@@ -6,6 +6,9 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// An emulated machine on a busy host may take longer to find its disk than systemd waits.
 pub(crate) const PATIENCE: &str = "systemd.default_device_timeout_sec=600";
@@ -57,4 +60,39 @@ pub(crate) fn overlay(disk: &Path, name: &str) -> PathBuf {
         .status();
     assert!(made.unwrap_or_else(|error| panic!("qemu-img (package qemu-utils): {error}")).success());
     overlay
+}
+
+/// `image` as an OCI layout at `layout`, with this archive as one more layer.
+pub(crate) fn derive(image: &Path, layout: &Path, archive: &[u8]) {
+    let blobs = link_blobs(image, layout);
+    let read = |path: &Path| serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap();
+    let document = |entry: &Value| read(&blobs.join(&entry["digest"].as_str().unwrap()["sha256:".len()..]));
+    let store = |bytes: &[u8], media_type: &Value| {
+        let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        fs::write(blobs.join(&digest), bytes).unwrap();
+        json!({ "mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len() })
+    };
+    let mut index = read(&image.join("index.json"));
+    let mut manifest = document(&index["manifests"][0]);
+    let mut config = document(&manifest["config"]);
+    let layer = store(archive, &json!("application/vnd.oci.image.layer.v1.tar"));
+    config["rootfs"]["diff_ids"].as_array_mut().unwrap().push(layer["digest"].clone());
+    manifest["layers"].as_array_mut().unwrap().push(layer);
+    manifest["config"] = store(config.to_string().as_bytes(), &manifest["config"]["mediaType"]);
+    let manifest_type = index["manifests"][0]["mediaType"].clone();
+    index["manifests"] = json!([store(manifest.to_string().as_bytes(), &manifest_type)]);
+    fs::write(layout.join("index.json"), index.to_string()).unwrap();
+}
+
+/// Gives `layout` the blobs of `image`; their directory there.
+fn link_blobs(image: &Path, layout: &Path) -> PathBuf {
+    let blobs = layout.join("blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    fs::copy(image.join("oci-layout"), layout.join("oci-layout")).unwrap();
+    for blob in fs::read_dir(image.join("blobs/sha256")).unwrap() {
+        let (path, link) = blob.map(|blob| (blob.path(), blobs.join(blob.file_name()))).unwrap();
+        // another filesystem takes a copy
+        fs::hard_link(&path, &link).or_else(|_| fs::copy(&path, &link).map(drop)).unwrap();
+    }
+    blobs
 }

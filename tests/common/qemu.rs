@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 mod console;
 mod hardware;
 mod qmp;
+mod tpm;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -32,6 +33,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use console::{Act, Console, Cue};
 use hardware::{ARM, ARM_UEFI, Board, Drive, PC, SECURE_UEFI, Target, Trouble, UEFI};
 use qmp::Monitor;
+use tpm::Tpm;
 
 /// What an emulated kernel dies of in its first second, on a busy host, before it sees a disk.
 const EMULATOR_FAULTS: [&str; 2] = ["IO-APIC + timer doesn't work", "Oops: int3"];
@@ -62,6 +64,7 @@ pub(crate) struct Machine {
     /// Whether an installation may fail and the machine goes on.
     may_fail: bool,
     ssh_port: Option<u16>,
+    has_tpm: bool,
 }
 
 /// What came out of a machine that powered itself off.
@@ -111,6 +114,7 @@ impl Machine {
             cues: Vec::new(),
             may_fail: false,
             ssh_port: None,
+            has_tpm: false,
         }
     }
 
@@ -173,6 +177,12 @@ impl Machine {
     /// Makes the machine's SSH port reachable at this port of the host.
     pub(crate) fn ssh_port(mut self, port: u16) -> Self {
         self.ssh_port = Some(port);
+        self
+    }
+
+    /// Has a TPM, a fresh one each time.
+    pub(crate) fn tpm(mut self) -> Self {
+        self.has_tpm = true;
         self
     }
 
@@ -250,6 +260,7 @@ impl Machine {
     fn attempt(&self, timeout: Duration) -> Result<Report, (String, Report)> {
         let scratch = tempfile::tempdir().unwrap();
         let start = Instant::now();
+        let _tpm = self.has_tpm.then(|| Tpm::start(scratch.path()));
         let qemu = self.command(scratch.path()).spawn();
         let mut qemu = qemu.unwrap_or_else(|error| {
             panic!("starting {} (packages {}): {error}", self.board.program, self.board.packages)
@@ -310,6 +321,9 @@ impl Machine {
             .args(self.targets.iter().flat_map(Target::arguments))
             .stdin(Stdio::null())
             .stdout(Stdio::null());
+        if self.has_tpm {
+            command.args(Tpm::arguments(scratch));
+        }
         for (name, value) in &self.credentials {
             command.arg("-smbios").arg(format!("type=11,value=io.systemd.credential.binary:{name}={value}"));
         }

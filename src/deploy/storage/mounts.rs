@@ -144,6 +144,8 @@ fn locked<'a>(scheme: &'a Scheme) -> Vec<&'a Locked<Filesystem>> {
 }
 
 /// Enrols the machine's TPM at the first boot that has one, then forgets the key that was left for it.
+/// Without `[Install]`, so that no preset of a first boot takes the link to it away. One of the conditions
+/// with a bar is enough: not every firmware tells of its TPM.
 fn tpm2_unit(uuid: Uuid, pcrs: &[u32]) -> String {
     let key = format!("/etc/{KEYS}/luks-{uuid}.key");
     let pcrs: Vec<_> = pcrs.iter().map(u32::to_string).collect();
@@ -152,13 +154,12 @@ fn tpm2_unit(uuid: Uuid, pcrs: &[u32]) -> String {
         "[Unit]\n\
          Description=Bind the encrypted volume {uuid} to this machine's TPM\n\
          Documentation=man:systemd-cryptenroll(1)\n\
-         ConditionSecurity=tpm2\n\
+         ConditionSecurity=|tpm2\n\
+         ConditionPathExistsGlob=|/dev/tpmrm*\n\
          ConditionPathExists={key}\n\n\
          [Service]\n\
          Type=oneshot\n\
          ExecStart=systemd-cryptenroll --unlock-key-file={key} --tpm2-device=auto{pcrs} /dev/disk/by-uuid/{uuid}\n\
-         ExecStart=rm {key}\n\n\
-         [Install]\n\
-         WantedBy=multi-user.target\n"
+         ExecStart=rm {key}\n"
     )
 }
