@@ -67,7 +67,7 @@ impl FormatWriter for Compressed {
         self.spec.check(disk)?;
         let mut to = Append::new(out, 0, "writing the compressed disk");
         match self.method {
-            Method::Xz => xz::write(disk, &mut to, progress),
+            Method::Xz => xz::write(disk, xz::DEFAULT, &mut to, progress),
             Method::Zstd => write_zstd(disk, &mut to, progress),
             Method::Gzip => gzip::write(disk, &mut to, None, progress),
         }

@@ -62,6 +62,7 @@ impl FormatWriter for Pxe {
         progress: &dyn Progress,
     ) -> Result<()> {
         SPEC.check(disk)?;
-        xz::write(disk, &mut Append::new(out, 0, "writing the archive"), progress)
+        // all that is large in it is compressed already
+        xz::write(disk, xz::FASTEST, &mut Append::new(out, 0, "writing the archive"), progress)
     }
 }

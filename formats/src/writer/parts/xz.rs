@@ -18,7 +18,9 @@ use crate::{Error, Result, sparse::Sparse, units::MIB, writer::Progress};
 /// Bytes of the disk in a block: what xz takes for its default preset, three dictionaries.
 const BLOCK_BYTES: usize = 24 * MIB as usize;
 /// The default of the program xz.
-const PRESET: u32 = 6;
+pub(crate) const DEFAULT: u32 = 6;
+/// For what is compressed already: as small as any, in a fraction of the time.
+pub(crate) const FASTEST: u32 = 0;
 /// Stream flags: blocks end with a CRC-64.
 const FLAGS: [u8; 2] = [0, 4];
 const HEADER_MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
@@ -33,12 +35,13 @@ struct Block {
     plain: u64,
 }
 
-pub(crate) fn write(disk: &Sparse, to: &mut Append<'_>, progress: &dyn Progress) -> Result<()> {
+/// Writes the stream; `preset` is the program's.
+pub(crate) fn write(disk: &Sparse, preset: u32, to: &mut Append<'_>, progress: &dyn Progress) -> Result<()> {
     to.write(&HEADER_MAGIC)?;
     to.write(&FLAGS)?;
     to.write(&libdeflater::crc32(&FLAGS).to_le_bytes())?;
     let (mut record_count, mut records) = (0, Vec::new());
-    let pack = |bytes: Vec<u8>| block(&bytes);
+    let pack = |bytes: Vec<u8>| block(&bytes, preset);
     chunks::each_run(disk, BLOCK_BYTES, progress, pack, |block, count| {
         record_count += count;
         for _ in 0..count {
@@ -82,8 +85,8 @@ fn put_number(to: &mut Vec<u8>, mut number: u64) {
     to.push(number as u8);
 }
 
-fn block(bytes: &[u8]) -> Result<Block> {
-    let mut stream = compress(bytes).map_err(Error::io("compressing"))?;
+fn block(bytes: &[u8], preset: u32) -> Result<Block> {
+    let mut stream = compress(bytes, preset).map_err(Error::io("compressing"))?;
     let unpadded = unpadded(&stream).ok_or_else(|| {
         Error::io("compressing")(std::io::Error::other("liblzma made a stream of another form"))
     })?;
@@ -110,9 +113,9 @@ fn unpadded(stream: &[u8]) -> Option<u64> {
 }
 
 /// The encoder for threads, with one: only that writes lengths into the block's header.
-fn compress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+fn compress(bytes: &[u8], preset: u32) -> std::io::Result<Vec<u8>> {
     let mut builder = MtStreamBuilder::new();
-    builder.threads(1).block_size(BLOCK_BYTES as u64).preset(PRESET).check(Check::Crc64);
+    builder.threads(1).block_size(BLOCK_BYTES as u64).preset(preset).check(Check::Crc64);
     let mut encoder = builder.encoder()?;
     let mut packed = Vec::with_capacity(bytes.len() / 2 + 4096);
     loop {
