@@ -22,7 +22,7 @@ use diskwright_install::address::Address;
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
-use self::installer_medium::Installers;
+use self::installer_medium::{Given, Installers};
 pub(crate) use self::installer_medium::disk_size as installed_size;
 use crate::{
     azure,
@@ -199,7 +199,8 @@ fn lay_out(
     let startup = files.first().map(|(_, disk)| Startup::read(disk)).unwrap_or_default();
     let options = options(asked, request, image, deployed.table.sector_size, ids, &startup)?;
     if let Some(installers) = installers {
-        files.extend(installers.finish(request, asked, image, &on_disk, &options, &others, progress)?);
+        let given = Given { request, asked, image, on_disk: &on_disk, options: &options };
+        files.extend(installers.finish(&given, &others, progress)?);
     }
     Ok(LaidOut { files, options, startup })
 }

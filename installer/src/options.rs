@@ -83,9 +83,9 @@ impl Place {
     /// It names nothing, or no address.
     pub fn of(command_line: &str) -> Result<Self> {
         let last = |key: &str| {
-            let arguments = command_line.split_whitespace();
-            let values = arguments.filter_map(|argument| argument.strip_prefix(PREFIX)?.split_once('='));
-            values.filter(|(found, _)| *found == key).last().map(|(_, value)| unquoted(value))
+            let arguments = command_line.split_whitespace().rev();
+            let mut values = arguments.filter_map(|argument| argument.strip_prefix(PREFIX)?.split_once('='));
+            values.find(|(found, _)| *found == key).map(|(_, value)| unquoted(value))
         };
         let Some(address) = last(ADDRESS) else {
             let volume = last(VOLUME).context("the kernel's command line names neither inst.diskwright.medium= nor inst.diskwright.payload=")?;

@@ -7,13 +7,13 @@ use anyhow::{Context, Result, anyhow};
 use diskwright_formats::{
     sparse::Sparse,
     units::GIB,
-    writer::{Medium, Options},
+    writer::{Medium, Options, Spec},
 };
 
 use super::{Asked, BuildRequest, image_config, wishes};
 use crate::{
     deploy::{
-        Deployed, Volume,
+        Volume,
         medium::{self, network},
     },
     error::{ErrorKind, Hint},
@@ -49,6 +49,15 @@ pub(super) struct Installers {
     network: Option<network::Files>,
 }
 
+/// What there is when a disk is made.
+pub(super) struct Given<'a> {
+    pub(super) request: &'a BuildRequest,
+    pub(super) asked: &'a Asked,
+    pub(super) image: &'a OciImage,
+    pub(super) on_disk: &'a layout::Disk<'a>,
+    pub(super) options: &'a Options,
+}
+
 /// That the address of a payload means something.
 pub(super) fn check(request: &BuildRequest, asked: &Asked) -> Result<()> {
     let has_network = asked.writers.iter().any(|writer| writer.spec().medium == Medium::Network);
@@ -70,7 +79,8 @@ impl Installers {
         progress: &dyn Progress,
     ) -> Result<Option<Self>> {
         let specs = asked.writers.iter().map(|writer| writer.spec());
-        let specs: Vec<_> = specs.filter(|spec| spec.medium != Medium::Disk).collect();
+        let is_installer = |spec: &&Spec| matches!(spec.medium, Medium::Optical | Medium::Network);
+        let specs: Vec<_> = specs.filter(is_installer).collect();
         let Some(size_multiple) = specs.iter().map(|spec| spec.size_multiple).max() else { return Ok(None) };
         let has = |medium| specs.iter().any(|spec| spec.medium == medium);
         let config = image_config(image)?;
@@ -91,52 +101,36 @@ impl Installers {
     /// The bytes of every file at `places`.
     pub(super) fn finish(
         self,
-        request: &BuildRequest,
-        asked: &Asked,
-        image: &OciImage,
-        on_disk: &layout::Disk<'_>,
-        options: &Options,
+        given: &Given<'_>,
         places: &[Place],
         progress: &dyn Progress,
     ) -> Result<Vec<(Place, Arc<Sparse>)>> {
-        let payload = self.payload(request, asked, image, on_disk, options, progress)?;
+        let payload = self.payload(given, progress)?;
         let at = |medium| places.iter().find(|place| place.medium() == medium);
         let mut files = Vec::new();
         if let (Some(medium), Some(place)) = (self.medium, at(Medium::Optical)) {
-            files.push((place.clone(), Arc::new(on_medium(medium, &payload, on_disk.ids)?)));
+            files.push((place.clone(), Arc::new(on_medium(medium, &payload, given.on_disk.ids)?)));
         }
         if let (Some(network), Some(place)) = (self.network, at(Medium::Network)) {
-            let all = network.with(of_network(payload), request.payload_url.as_ref()).into_iter();
+            let all = network.with(of_network(payload), given.request.payload_url.as_ref()).into_iter();
             files.extend(all.map(|(path, content)| (place.beside(&path), Arc::new(content))));
         }
         Ok(files)
     }
 
-    fn payload(
-        &self,
-        request: &BuildRequest,
-        asked: &Asked,
-        image: &OciImage,
-        on_disk: &layout::Disk<'_>,
-        options: &Options,
-        progress: &dyn Progress,
-    ) -> Result<payload::Payload> {
+    fn payload(&self, given: &Given<'_>, progress: &dyn Progress) -> Result<payload::Payload> {
+        let Given { request, asked, on_disk, options, .. } = given;
         let layout = on_disk.plan(&on_disk.wishes()?, disk_size(asked.size), self.size_multiple)?;
         let disk = on_disk.lay_out(&layout).context("laying out the disk to install")?;
-        let facts = self.facts(request, asked, image, on_disk.deployed, disk.len())?;
+        let facts = self.facts(given, disk.len())?;
         let spool = source::spool_file(request.source.spool_dir.as_deref())?;
         payload::make(&disk, options, &facts, spool, progress)
     }
 
     /// What an installer is told of its payload.
-    fn facts(
-        &self,
-        request: &BuildRequest,
-        asked: &Asked,
-        image: &OciImage,
-        deployed: &Deployed,
-        size: u64,
-    ) -> Result<payload::Facts> {
+    fn facts(&self, given: &Given<'_>, size: u64) -> Result<payload::Facts> {
+        let Given { request, asked, image, on_disk, .. } = given;
+        let deployed = on_disk.deployed;
         let root = deployed.volumes.last().and_then(Volume::content);
         Ok(payload::Facts {
             name: self.name.clone(),
