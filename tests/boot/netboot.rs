@@ -69,7 +69,7 @@ fn check(scratch: &Path, directory: &Path, disk: &Path) {
     }
     let count = fs::metadata(&payload).unwrap().len() - 2 * MIB;
     let (skip, count) = (MIB.to_string(), count.to_string());
-    let compare = ["-i", &skip, "-n", &count, text(&installed), text(&payload)];
+    let compare = ["-s", "-i", &skip, "-n", &count, text(&installed), text(&payload)];
     judge("diffutils", "cmp", &compare);
     let table = judge("gdisk", "sgdisk", &["-v", text(&installed)]);
     assert!(table.contains("No problems found"), "{table}");
