@@ -41,7 +41,7 @@ pub(super) fn prepared(rootfs: &Rootfs<'_>, ids: &Ids, progress: &dyn Progress) 
         progress.note(
             "whether the initramfs starts from a network is not known: it is of a kind that is not read",
         );
-        return with_second(initramfs, &without_composefs(""), ids.time());
+        return with_second(&initramfs, &without_composefs(""), ids.time());
     };
     let modules = modules.or(old_modules);
     check_modules(&modules.context("the initramfs is not made by dracut: it has no list of modules")?)?;
@@ -49,7 +49,7 @@ pub(super) fn prepared(rootfs: &Rootfs<'_>, ids: &Ids, progress: &dyn Progress) 
     if key_file_value(&config, "composefs", "enabled").as_deref() == Some("no") {
         return Ok(initramfs);
     }
-    with_second(initramfs, &without_composefs(&config), ids.time())
+    with_second(&initramfs, &without_composefs(&config), ids.time())
 }
 
 fn check_modules(list: &str) -> Result<()> {
@@ -81,7 +81,7 @@ fn without_composefs(config: &str) -> String {
 }
 
 /// With an archive behind it that has this configuration in place of the first one's.
-fn with_second(initramfs: Sparse, config: &str, time: Time) -> Result<Sparse> {
+fn with_second(initramfs: &Sparse, config: &str, time: Time) -> Result<Sparse> {
     let mut tree = Tree::new(Meta { mtime: time, ..Meta::root(0o755) });
     let root = tree.root();
     let file =
@@ -90,7 +90,7 @@ fn with_second(initramfs: Sparse, config: &str, time: Time) -> Result<Sparse> {
     let second = cpio::archive(&tree)?;
     let start = round_up(initramfs.len(), ALIGNMENT);
     let mut both = Sparse::new(start + second.len());
-    both.place(0, &initramfs)?;
+    both.place(0, initramfs)?;
     if start > initramfs.len() {
         both.insert(initramfs.len(), Data::from_bytes(vec![0; (start - initramfs.len()) as usize]))?;
     }

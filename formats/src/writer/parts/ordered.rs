@@ -81,7 +81,7 @@ mod tests {
             let (begun, mut found) = (AtomicUsize::new(0), Vec::new());
             let work = |item: usize| {
                 begun.fetch_add(1, Ordering::Relaxed);
-                if item % 7 == 0 {
+                if item.is_multiple_of(7) {
                     std::thread::sleep(std::time::Duration::from_millis(2));
                 }
                 Ok(item * 2)

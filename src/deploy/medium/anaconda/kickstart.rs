@@ -105,7 +105,7 @@ fn settings(wishes: &Wishes<'_>) -> String {
     );
     let arguments = [wishes.blueprint.kernel_arguments(), wishes.kargs.to_vec()].concat();
     if !arguments.is_empty() {
-        text += &format!("bootloader --append={}\n", quoted(&arguments.join(" ")));
+        text += &format!("bootloader --append={}\n", quoted(arguments.join(" ")));
     }
     text
 }
