@@ -18,7 +18,9 @@ fn networked(programs: &[&str]) -> Vec<u8> {
 }
 
 fn layout(programs: &[&str]) -> tiny::Layout {
-    image().with_file("usr/lib/modules/6.1.0/initramfs.img", networked(programs)).write()
+    let grub = "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed";
+    let image = image().with_file("usr/lib/modules/6.1.0/initramfs.img", networked(programs));
+    image.with_file(grub, "grub /EFI/debian\0octet\0").write()
 }
 
 const NETWORKD: &str = "usr/lib/systemd/systemd-networkd";
@@ -74,8 +76,12 @@ fn the_second_initramfs_brings_up_the_network_by_what_is_there() {
     assert!(file(drop_in).contains("systemd-networkd.service"));
     assert!(file("diskwright/diskwright.yaml").contains("\nunattended: no\n"));
     let units = root.join("usr/lib/systemd/system");
-    let built = Built::new(&layout(&["usr/sbin/NetworkManager"]), &["-t", "netboot"]);
+    let initramfs = networked(&["usr/sbin/NetworkManager"]);
+    let image = image().with_file("usr/lib/modules/6.1.0/initramfs.img", initramfs);
+    let built = Built::new(&image.write(), &["-t", "netboot"]);
     let other = unpacked(&built);
+    assert!(built.said().contains("UEFI starts this by iPXE alone"), "{}", built.said());
+    assert!(!built.path("netboot/EFI").exists(), "a GRUB that could not go on");
     assert!(fs::read_to_string(other.join(drop_in)).unwrap().contains("nm-initrd.service"));
     let service = other.join("usr/lib/systemd/system/diskwright-network.service");
     let verify = ["verify", "--man=no", "--recursive-errors=no", &text(&service)];

@@ -22,12 +22,15 @@ isset ${payload} || set payload ${filename}
 /// The same for GRUB, which knows the server alone.
 const ADDRESS_OF_GRUB: &str = "set payload=\"http://${net_default_server}/\"\n";
 
+/// What GRUB's module `tftp` asks servers for, and nothing else of it does: the mode of RFC 1350.
+const TFTP_MODE: &[u8] = b"octet\0";
+
 const README: &str = "\
 What installs NAME from a network. Every file has to stay beside the others, on a web server.
 
 boot.ipxe       for iPXE: chain http://HOST/PATH/boot.ipxe
-EFI/BOOT/       for HTTP and PXE boot of UEFI, with Secure Boot too: EFI/BOOT/BOOTx64.EFI or the like,
-                if this directory is the server's own root
+EFI/BOOT/       if it is there, for PXE boot of UEFI without iPXE: EFI/BOOT/BOOTX64.EFI or the like, where
+                this directory is the server's own root
 vmlinuz, initramfs.img, installer.img
                 the kernel, and what it unpacks: the image's own initramfs, and the installer
 payload.json    what is installed; the kernel's command line in boot.ipxe and grub.cfg has its digest
@@ -84,9 +87,13 @@ pub fn files(
         ("installer.img".to_owned(), cpio::archive(&installer)?),
     ];
     let mut configurations = Vec::new();
-    if base.system.bootloader.place.is_some() {
-        files.extend(base.system.bootloader.removable(tree));
+    let efi = base.system.bootloader.removable(tree);
+    if reads_network(&efi)? {
+        files.extend(efi);
         configurations = base.system.bootloader.configurations();
+    } else {
+        progress
+            .note("UEFI starts this by iPXE alone: the image's GRUB has no module that reads from a network");
     }
     Ok(Files {
         name: base.system.os.title().to_owned(),
@@ -95,6 +102,13 @@ pub fn files(
         arguments: base.arguments.to_string(),
         timeout: base.timeout,
     })
+}
+
+/// Whether the GRUB among these files can go on from a network.
+fn reads_network(files: &[(String, Sparse)]) -> Result<bool> {
+    let grub = files.iter().find(|(path, _)| path.contains("/grub"));
+    let bytes = grub.map(|(_, content)| content.to_vec()).transpose()?.unwrap_or_default();
+    Ok(bytes.windows(TFTP_MODE.len()).any(|window| window == TFTP_MODE))
 }
 
 impl Files {
