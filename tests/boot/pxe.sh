@@ -13,8 +13,6 @@ lsblk -n -d -o NAME | grep -v ^loop
 section status
 ostree admin status
 grep -h container-image /ostree/deploy/*/deploy/*.origin
-section fsck
-ostree fsck -q >/dev/null && echo good
 section blueprint
 cat /etc/demo; echo
 id -un ada

@@ -16,6 +16,8 @@
 mod initramfs;
 mod texts;
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, ensure};
 use diskwright_formats::{
     sparse::Sparse,
@@ -38,6 +40,8 @@ use crate::{ids::Ids, merge::Merged, progress::Progress};
 const SIGNS: [&str; 2] = ["usr", "proc"];
 /// What only a filesystem that can be checked needs.
 const LOST_FOUND: &[u8] = b"lost+found";
+/// How names of attributes begin that are POSIX ACLs.
+const ACL: &[u8] = b"system.posix_acl";
 
 /// A system that runs from memory.
 #[derive(Debug)]
@@ -101,7 +105,9 @@ pub fn live(
         customize::apply(tree, &system, wishes.blueprint, ids.time(), &ids.bytes("accounts"))
     })?;
     let menu = Menu { name: system.os.title().to_owned(), arguments: laid_down.entry.options.clone() };
-    Ok(Live { root: root(tree, laid_down, ids), kernel: vmlinuz, initramfs, efi, menu })
+    let mut root = root(tree, laid_down, ids);
+    drop_acls(&mut root, progress);
+    Ok(Live { root, kernel: vmlinuz, initramfs, efi, menu })
 }
 
 /// The physical root, complete.
@@ -118,6 +124,27 @@ fn root(mut tree: Tree, laid_down: LaidDown, ids: &Ids) -> Tree {
     }
     tree.unlink(root, LOST_FOUND);
     tree.into_subtree(root)
+}
+
+/// Takes away what the root's filesystem has no place for, and says so.
+fn drop_acls(tree: &mut Tree, progress: &dyn Progress) {
+    let is_acl = |name: &[u8]| name.starts_with(ACL);
+    let has = |id: &NodeId| tree.node(*id).meta.xattrs.keys().any(|name| is_acl(name));
+    let found: Vec<_> = tree.walk().filter(|(_, id)| has(id)).collect();
+    let Some((path, _)) = found.first() else { return };
+    progress.note(&format!(
+        "{} names of files lose their POSIX ACLs, which SquashFS has no place for: /{} and so on",
+        found.len(),
+        path.escape_ascii()
+    ));
+    for (_, id) in found {
+        let xattrs = &mut tree.node_mut(id).meta.xattrs;
+        *xattrs = Arc::new(xattrs.iter().filter(|(name, _)| !is_acl(name)).map(owned).collect());
+    }
+}
+
+fn owned((name, value): (&Box<[u8]>, &Box<[u8]>)) -> (Box<[u8]>, Box<[u8]>) {
+    (name.clone(), value.clone())
 }
 
 impl System {
