@@ -148,11 +148,23 @@ fn with_small(desk: &Desk, directory: &str, size: &str, arguments: &[&str]) -> (
     (output, fs::read_to_string(list.path()).unwrap())
 }
 
+/// What no format makes small.
+fn noise() -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    };
+    std::iter::repeat_with(next).take(1 << 18).collect()
+}
+
 #[test]
 fn full_disk() {
     let specs = WRITERS.iter().map(|writer| writer.spec());
     for spec in specs.filter(|spec| spec.medium != Medium::Anaconda) {
-        let (desk, layout) = (Desk::new(), Tiny::default().write());
+        let (desk, layout) = (Desk::new(), Tiny::default().with_file("usr/noise", noise()).write());
         let before = desk.found();
         let (output, left) = with_small(&desk, "out", "64k", &["--type", spec.name, &layout.reference()]);
         let directory = spec.path.split('/').next().unwrap();

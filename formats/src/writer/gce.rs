@@ -1,5 +1,5 @@
 //! What Google Compute Engine imports: a gzipped tar archive, of the older GNU
-//! kind, that holds `disk.raw` alone. The disk is of whole GiB.
+//! kind, that holds `disk.raw` alone, without its gaps. The disk is of whole GiB.
 //!
 //! Source: Compute Engine, "Manually import boot disks", section "Create a
 //! compressed archive".
@@ -9,7 +9,8 @@ use super::{
     parts::{
         append::Append,
         gzip,
-        tar::{self, Flavour, Member},
+        sparse_tar,
+        tar::{Flavour, Member},
     },
     progress::Capped,
 };
@@ -42,7 +43,7 @@ impl FormatWriter for Gce {
     ) -> Result<()> {
         SPEC.check(disk)?;
         let file = Member::file("disk.raw", disk.len(), options.time);
-        let archive = tar::archive(&[(Member { flavour: Flavour::OldGnu, ..file }, disk)])?;
+        let archive = sparse_tar::archive(Member { flavour: Flavour::OldGnu, ..file }, disk)?;
         let mut to = Append::new(out, 0, "writing the archive");
         gzip::write(&archive, &mut to, None, &Capped::new(disk, progress))
     }

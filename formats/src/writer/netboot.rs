@@ -10,7 +10,7 @@ static SPEC: Spec = Spec {
     path: "netboot/boot.ipxe",
     size_multiple: 512,
     medium: Medium::Network,
-    about: "an installer: a directory for iPXE, HTTP and PXE boot",
+    about: "an installer from a network: a directory for iPXE",
 };
 
 /// One of the files.

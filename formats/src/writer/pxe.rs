@@ -16,7 +16,7 @@ static SPEC: Spec = Spec {
     path: "xz/pxe.tar.xz",
     size_multiple: 512,
     medium: Medium::Live,
-    about: "network boot: kernel, initramfs, root and GRUB, in a tar.xz",
+    about: "a system for machines without a disk, in a tar.xz",
 };
 
 /// An archive for network boot.

@@ -72,7 +72,7 @@ impl Listing {
 /// How many of the entries one head serves that is at `at` in its block.
 fn below_one_head(entries: &[Entry<'_>], at: usize) -> usize {
     let first = &entries[0];
-    let mut end = at + size_of::<ListingHead>();
+    let mut end = at + size_of::<ListingHead>() + size_of::<ListingEntry>() + first.name.len();
     let fits = |entry: &&Entry<'_>| {
         let is_near = i16::try_from(i64::from(entry.number) - i64::from(first.number)).is_ok();
         let is_same = is_near && entry.place.start == first.place.start && end < METADATA_BYTES;

@@ -10,6 +10,7 @@ pub(super) mod gzip;
 mod ordered;
 pub(super) mod plain;
 pub(super) mod qcow2;
+pub(super) mod sparse_tar;
 pub(super) mod tar;
 pub(super) mod vmdk;
 pub(super) mod xz;

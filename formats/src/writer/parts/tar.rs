@@ -52,6 +52,12 @@ impl<'a> Member<'a> {
 
     /// The header block.
     pub(crate) fn header(&self) -> Result<[u8; BLOCK as usize]> {
+        let kind = if self.name.ends_with('/') { b'5' } else { b'0' };
+        self.fields(kind).map(with_sum)
+    }
+
+    /// The header block of a member of this kind, without its sum.
+    pub(super) fn fields(&self, kind: u8) -> Result<[u8; BLOCK as usize]> {
         let mut header = [0; BLOCK as usize];
         let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
         if self.name.len() > 100 {
@@ -64,16 +70,21 @@ impl<'a> Member<'a> {
         put(116, octal(u64::from(self.gid), 7).as_bytes());
         put(124, &number(self.size));
         put(136, &number(u64::try_from(self.time).unwrap_or(0)));
-        put(148, b"        ");
-        put(156, if self.name.ends_with('/') { b"5" } else { b"0" });
+        put(156, &[kind]);
         match self.flavour {
             Flavour::Ustar => put(257, b"ustar\x0000"),
             Flavour::OldGnu => put(257, b"ustar  \0"),
         }
-        let sum: u64 = header.iter().map(|byte| u64::from(*byte)).sum();
-        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
         Ok(header)
     }
+}
+
+/// The block with the sum of its bytes, in which the sum's own count as spaces.
+pub(super) fn with_sum(mut header: [u8; BLOCK as usize]) -> [u8; BLOCK as usize] {
+    header[148..156].fill(b' ');
+    let sum: u64 = header.iter().map(|byte| u64::from(*byte)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    header
 }
 
 fn octal(value: u64, digits: usize) -> String {
@@ -81,7 +92,7 @@ fn octal(value: u64, digits: usize) -> String {
 }
 
 /// Eleven octal digits, or past them the twelve bytes of GNU's binary form.
-fn number(value: u64) -> [u8; 12] {
+pub(super) fn number(value: u64) -> [u8; 12] {
     let mut field = [0; 12];
     if value <= MAX_OCTAL {
         field[..11].copy_from_slice(octal(value, 11).as_bytes());
