@@ -121,7 +121,7 @@ fn the_archive_holds_what_starts_a_system() {
     let built = Built::new(&image(&plain), &arguments);
     let list = pass("tar and xz-utils", "tar", &["--numeric-owner", "-tvJf", text(&built.archive())]);
     let names: Vec<&str> = list.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
-    let efi = ["EFI/", "EFI/BOOT/", "EFI/BOOT/BOOTX64.EFI", "EFI/debian/"];
+    let efi = ["EFI/", "EFI/BOOT/", "EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/grubx64.efi"];
     assert!(efi.iter().all(|name| names.contains(name)), "{list}");
     assert_eq!(names[names.len() - 5..], ["README", "grub.cfg", "initrd.img", "rootfs.img", "vmlinuz"]);
     assert!(list.lines().all(|line| line.contains(" 0/0 ") && line.contains(" 2026-01-01 00:00 ")), "{list}");
