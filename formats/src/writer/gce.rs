@@ -8,8 +8,7 @@ use super::{
     FormatWriter, Medium, Options, Output, Progress, Spec,
     parts::{
         append::Append,
-        gzip,
-        sparse_tar,
+        gzip, sparse_tar,
         tar::{Flavour, Member},
     },
     progress::Capped,

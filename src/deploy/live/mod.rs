@@ -139,12 +139,8 @@ fn drop_acls(tree: &mut Tree, progress: &dyn Progress) {
     ));
     for (_, id) in found {
         let xattrs = &mut tree.node_mut(id).meta.xattrs;
-        *xattrs = Arc::new(xattrs.iter().filter(|(name, _)| !is_acl(name)).map(owned).collect());
+        Arc::make_mut(xattrs).retain(|name, _| !is_acl(name));
     }
-}
-
-fn owned((name, value): (&Box<[u8]>, &Box<[u8]>)) -> (Box<[u8]>, Box<[u8]>) {
-    (name.clone(), value.clone())
 }
 
 impl System {
